@@ -1,0 +1,36 @@
+"""Errors that a user can act on. The command line prints their text in one line and exits with status 1."""
+
+
+class PrefModelError(Exception):
+    """Base of every error that prefmodel raises on purpose."""
+
+
+class InputError(PrefModelError, ValueError):
+    """An argument or a field is not what is allowed; the text names it, its value and what is allowed."""
+
+
+class FileFormatError(PrefModelError, ValueError):
+    """A file cannot be read as what it should be; the text names the file and, where there is one, the line."""
+
+
+class BundleError(PrefModelError):
+    """A folder is not a bundle, or a bundle is damaged."""
+
+
+class MissingExtraError(PrefModelError, ImportError):
+    """An optional dependency is not installed; the text says which extra brings it."""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Return `value` as a short one-line repr for an error text.
+
+    >>> shown("a" * 100, limit=10)
+    "'aaaaaa..."
+    """
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def missing_extra(feature: str, extra: str) -> MissingExtraError:
+    """Return the error that says which extra of the package `feature` needs."""
+    return MissingExtraError(f"{feature} needs the extra {extra!r}: pip install 'prefmodel[{extra}]'")

@@ -1,0 +1,253 @@
+"""Threads, pairs and plain rows as `.jsonl`, `.jsonl.gz` and `.parquet` files: streamed, validated, written whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from prefmodel.errors import FileFormatError, InputError, missing_extra, shown
+from prefmodel.types import PreferencePair, Thread
+
+FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
+PARQUET_ROWS = 1024
+"""Rows held in memory at once when a Parquet file is read or written."""
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+def read_threads(path: str | Path) -> Iterator[Thread]:
+    """Yield the threads of a file, one at a time.
+
+    Raises:
+        FileFormatError: the file is missing, has another format, or a line is no valid thread; the text names
+            the file, the line and the field.
+    """
+    return _parsed(path, Thread.from_dict)
+
+
+def read_pairs(path: str | Path) -> Iterator[PreferencePair]:
+    """Yield the preference pairs of a file, one at a time; errors as for `read_threads`."""
+    return _parsed(path, lambda row: PreferencePair.from_dict(_nested_pair(row)))
+
+
+def write_threads(path: str | Path, threads: Iterable[Thread]) -> int:
+    """Write threads to a file and return how many; the file appears whole or not at all."""
+    return _write(path, (thread.to_dict() for thread in threads), _thread_schema)
+
+
+def write_pairs(path: str | Path, pairs: Iterable[PreferencePair]) -> int:
+    """Write pairs to a file and return how many; the file appears whole or not at all.
+
+    Parquet columns have one type, so there a dialogue goes to the column `messages`, and `provenance` is JSON text.
+    """
+    rows = (pair.to_dict() for pair in pairs)
+    return _write(path, map(_flat_pair, rows) if format_of(path) == ".parquet" else rows, _pair_schema)
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
+    """Yield (line number from 1, row) of a file, whatever its columns.
+
+    Raises:
+        FileFormatError: the file is missing, has another format, or a line is not a JSON object.
+
+    >>> import tempfile; path = tempfile.mkdtemp() + "/rows.jsonl.gz"
+    >>> write_rows(path, [{"question": "Why?"}])
+    1
+    >>> list(read_rows(path))
+    [(1, {'question': 'Why?'})]
+    """
+    suffix = format_of(path)
+    if not Path(path).is_file():
+        raise FileFormatError(f"{path}: no such file")
+    return _read_parquet(path) if suffix == ".parquet" else _read_json_lines(path, suffix)
+
+
+def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
+    """Write rows to a file and return how many; the file appears whole or not at all.
+
+    The columns of a Parquet file and their types are those of the first 1,024 rows.
+    """
+    return _write(path, rows, lambda arrow: None)
+
+
+def format_of(path: str | Path) -> str:
+    """Return which of `FORMATS` the name of `path` ends with; raise FileFormatError for another."""
+    for suffix in FORMATS:
+        if str(path).endswith(suffix):
+            return suffix
+    raise FileFormatError(f"{path}: unknown file type; allowed: {', '.join(FORMATS)}")
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place when the block ends well and is removed otherwise."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileFormatError(f"{path}: the folder {path.parent} does not exist")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(path: str | Path, rows: Iterable[Row], schema: Callable[[Any], Any]) -> int:
+    suffix = format_of(path)
+    with whole_file(path) as temporary:
+        if suffix == ".parquet":
+            return _write_parquet(temporary, rows, schema)
+        return _write_json_lines(temporary, suffix, rows)
+
+
+def _parsed(path: str | Path, parse: Callable[[Row], T]) -> Iterator[T]:
+    for number, row in read_rows(path):
+        try:
+            yield parse(row)
+        except InputError as error:
+            raise FileFormatError(f"{path}, line {number}: {error}") from None
+
+
+def _read_json_lines(path: str | Path, suffix: str) -> Iterator[tuple[int, Row]]:
+    number = 0
+    try:
+        with _open(path, suffix, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, _json_object(line)
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{path}, line {number}: not a JSON object: {_one_line(error)}") from None
+    except (EOFError, OSError) as error:
+        raise FileFormatError(f"{path}, after line {number}: {_one_line(error)}") from None
+
+
+def _json_object(line: bytes) -> Row:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"found {shown(row)}")
+    return row
+
+
+def _write_json_lines(path: Path, suffix: str, rows: Iterable[Row]) -> int:
+    count = 0
+    with _open(path, suffix, "wb") as file:
+        for row in rows:
+            file.write(json_line(row))
+            count += 1
+    return count
+
+
+def json_line(row: Row) -> bytes:
+    """Return `row` as one line of JSON; lone surrogates, which UTF-8 cannot hold, stay escaped."""
+    try:
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(row).encode() + b"\n"
+
+
+@contextmanager
+def _open(path: str | Path, suffix: str, mode: str) -> Iterator[IO[bytes]]:
+    with open(path, mode) as plain:
+        if suffix == ".jsonl.gz":  # no name and no time in the header: the same rows give the same bytes
+            with gzip.GzipFile("", mode, fileobj=plain, mtime=0) as packed:
+                yield packed  # type: ignore[misc]
+        else:
+            yield plain
+
+
+def _read_parquet(path: str | Path) -> Iterator[tuple[int, Row]]:
+    parquet, arrow = _pyarrow()
+    try:
+        with parquet.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (arrow.ArrowException, OSError) as error:
+        raise FileFormatError(f"{path}: not a Parquet file: {_one_line(error)}") from None
+
+
+def _write_parquet(path: Path, rows: Iterable[Row], schema_of: Callable[[Any], Any]) -> int:
+    parquet, arrow = _pyarrow()
+    count, writer, schema = 0, None, schema_of(arrow)
+    try:
+        for chunk in _chunks(rows, PARQUET_ROWS):
+            count += len(chunk)
+            table = arrow.Table.from_pylist(_same_columns(chunk) if schema is None else chunk, schema=schema)
+            if writer is None:
+                schema = table.schema
+                writer = parquet.ParquetWriter(path, schema)
+            writer.write_table(table)
+    except arrow.ArrowException as error:
+        raise FileFormatError(f"rows up to {count} do not fit one Parquet schema: {_one_line(error)}") from None
+    finally:
+        if writer is not None:
+            writer.close()
+    return count
+
+
+def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Yield lists of up to `size` rows, and one empty list if there are no rows, so that a file is still written."""
+    rows = iter(rows)
+    chunk = list(islice(rows, size))
+    yield chunk
+    while chunk := list(islice(rows, size)):
+        yield chunk
+
+
+def _same_columns(chunk: list[Row]) -> list[Row]:
+    names = dict.fromkeys(name for row in chunk for name in row)
+    return [{name: row.get(name) for name in names} for row in chunk]
+
+
+def _thread_schema(arrow: Any) -> Any:
+    text, whole = arrow.string(), arrow.int64()
+    answer = {"text": text, "author": text, "votes": whole, "accepted": arrow.bool_(), "created": text, "model": text}
+    answers = arrow.list_(arrow.struct(answer))
+    columns = {"id": text, "source": text, "question": text, "answers": answers}
+    return arrow.schema(columns | {"passages": arrow.list_(text), "views": whole})
+
+
+def _pair_schema(arrow: Any) -> Any:
+    text, number = arrow.string(), arrow.float64()
+    messages = arrow.list_(arrow.struct({"role": text, "content": text}))
+    columns = {"question": text, "messages": messages, "chosen": text, "rejected": text, "axiom": text, "source": text}
+    columns |= {"principle": text, "margin": number, "target": number, "thread_id": text, "provenance": text}
+    return arrow.schema(columns)
+
+
+def _flat_pair(row: Row) -> Row:
+    dialogue = None if isinstance(row["question"], str) else row["question"]
+    question = None if dialogue else row["question"]
+    return {**row, "question": question, "messages": dialogue, "provenance": json.dumps(row["provenance"])}
+
+
+def _nested_pair(row: Row) -> Row:
+    if isinstance(row.get("provenance"), str):
+        row["provenance"] = json.loads(row["provenance"])
+    if row.get("question") is None and row.get("messages") is not None:
+        row["question"] = row.pop("messages")
+    elif "messages" in row and row["messages"] is None:
+        del row["messages"]
+    return row
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise missing_extra("a .parquet file", "batch") from None
+    return pyarrow.parquet, pyarrow
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

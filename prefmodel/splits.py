@@ -1,0 +1,48 @@
+"""Which split a question belongs to: a hash of its words decides, so that every run and every machine agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from prefmodel.types import Question
+
+SPLITS = ("train", "dev", "test")
+DEV_PERCENT = 5
+TEST_PERCENT = 5
+
+_WORD = re.compile(r"\w+")
+
+
+def words(text: str) -> list[str]:
+    """Return the lower-cased words of a text, without punctuation.
+
+    >>> words("Why is the SKY blue?")
+    ['why', 'is', 'the', 'sky', 'blue']
+    """
+    return _WORD.findall(text.lower())
+
+
+def question_text(question: Question) -> str:
+    """Return a question as one text; the turns of a dialogue are joined by blank lines."""
+    if isinstance(question, str):
+        return question
+    return "\n\n".join(message.content for message in question)
+
+
+def split_of(question: Question) -> str:
+    """Return "train", "dev" or "test" for a question: 90, 5 and 5 percent of all questions.
+
+    Case, punctuation and spaces do not matter. A dialogue goes with its first message, so that a longer and a shorter
+    form of one dialogue stay together.
+
+    >>> split_of("Why is the sky blue?") == split_of("why is the sky  blue")
+    True
+    """
+    opening = question if isinstance(question, str) else question[0].content
+    # Lone surrogates cannot be encoded; "replace" keeps the hash defined for them.
+    digest = hashlib.sha256(" ".join(words(opening)).encode("utf-8", "replace")).digest()
+    percent = int.from_bytes(digest[:8], "big") % 100
+    if percent < TEST_PERCENT:
+        return "test"
+    return "dev" if percent < TEST_PERCENT + DEV_PERCENT else "train"
