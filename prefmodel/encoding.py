@@ -92,6 +92,10 @@ class PairEncoder:
         # From here on, "[SEP]" typed by a user is a bracket, a word and a bracket.
         self._tokenizer.encode_special_tokens = True
         self._mark = self._plain(config.mark)
+        if 2 * len(self._mark) > min(config.question_tokens, 8):  # a cut dialogue may hold it twice
+            raise InputError(
+                f"mark is {shown(config.mark)}, {len(self._mark)} tokens; allowed: half of question_tokens, at most 4"
+            )
         self.pad_id = next((i for i, text in self._special.items() if text in ("[PAD]", "<pad>", "<|endoftext|>")), 0)
         self._answer_room = config.max_tokens - len(self._before) - len(self._between) - len(self._after)
         if self._answer_room - config.question_tokens < 8:

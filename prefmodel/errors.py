@@ -27,7 +27,7 @@ def shown(value: object, limit: int = 60) -> str:
     >>> shown("a" * 100, limit=10)
     "'aaaaaa..."
     """
-    text = repr(value)
+    text = repr(value).replace("\n", " ")  # arrays have lines
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

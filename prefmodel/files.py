@@ -1,10 +1,11 @@
-"""Threads, pairs and plain rows as `.jsonl`, `.jsonl.gz` and `.parquet` files: streamed, validated, written whole or not at all."""
+"""Threads, pairs and plain rows in files (`.jsonl`, `.jsonl.gz`, `.parquet`): streamed, written whole or not at all."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -124,7 +125,7 @@ def _read_json_lines(path: str | Path, suffix: str) -> Iterator[tuple[int, Row]]
                     yield number, _json_object(line)
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}, line {number}: not a JSON object: {_one_line(error)}") from None
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise FileFormatError(f"{path}, after line {number}: {_one_line(error)}") from None
 
 
@@ -171,7 +172,7 @@ def _read_parquet(path: str | Path) -> Iterator[tuple[int, Row]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{path}: not a Parquet file: {_one_line(error)}") from None
 
 
@@ -186,7 +187,7 @@ def _write_parquet(path: Path, rows: Iterable[Row], schema_of: Callable[[Any], A
                 schema = table.schema
                 writer = parquet.ParquetWriter(path, schema)
             writer.write_table(table)
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, UnicodeEncodeError, OverflowError) as error:
         raise FileFormatError(f"rows up to {count} do not fit one Parquet schema: {_one_line(error)}") from None
     finally:
         if writer is not None:
@@ -232,7 +233,10 @@ def _flat_pair(row: Row) -> Row:
 
 def _nested_pair(row: Row) -> Row:
     if isinstance(row.get("provenance"), str):
-        row["provenance"] = json.loads(row["provenance"])
+        try:
+            row["provenance"] = json.loads(row["provenance"])
+        except ValueError:
+            raise InputError(f"provenance is {shown(row['provenance'])}; allowed: a mapping") from None
     if row.get("question") is None and row.get("messages") is not None:
         row["question"] = row.pop("messages")
     elif "messages" in row and row["messages"] is None:

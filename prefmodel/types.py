@@ -189,13 +189,13 @@ class PreferencePair:
         """
         own = {f.name for f in fields(cls)}
         for name in ("question", "chosen", "rejected"):
-            if name not in row:
+            if row.get(name) is None:
                 raise InputError(f"{name} is missing; allowed: {', '.join(sorted(own))}")
         known = {k: v for k, v in row.items() if k in own and v is not None}
         known.setdefault("axiom", "human")
         known.setdefault("source", "unknown")
         extra = {k: v for k, v in row.items() if k not in own and v is not None}
-        if extra:
+        if extra and isinstance(known.get("provenance", {}), Mapping):
             known["provenance"] = {**known.get("provenance", {}), **extra}
         return cls(**known)
 

@@ -1,0 +1,63 @@
+"""Human labels, passed through: cleaned, capped for each question, and marked as what they are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from prefmodel.types import Message, PreferencePair, Question
+
+_TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
+_ROLES = {"Human": "user", "Assistant": "assistant"}
+
+
+@dataclass(frozen=True, slots=True)
+class HumanConfig:
+    """Which labels are kept.
+
+    Args:
+        pairs_per_question: at most so many, so that a few questions do not rule the training.
+    """
+
+    pairs_per_question: int = 8
+
+
+def build(pairs: Sequence[PreferencePair], rng: Random, config: HumanConfig | None = None) -> Iterator[PreferencePair]:
+    """Yield the human-labelled pairs in random order, dialogues as messages, without pairs that differ only in spaces.
+
+    >>> pair = PreferencePair("Why?", "Because  of x.", "Because of x.", axiom="human", source="demo")
+    >>> list(build([pair], Random(0)))
+    []
+    """
+    config = config or HumanConfig()
+    seen: Counter[Question] = Counter()
+    for pair in rng.sample(pairs, len(pairs)):
+        if pair.chosen.split() == pair.rejected.split() or seen[pair.question] >= config.pairs_per_question:
+            continue
+        seen[pair.question] += 1
+        question = as_dialogue(pair.question) if isinstance(pair.question, str) else pair.question
+        yield replace(pair, question=question, axiom="human", provenance={})
+
+
+def as_dialogue(text: str) -> Question:
+    """Return the messages of a text of the form `Human: … Assistant: …`, or the text itself.
+
+    >>> as_dialogue("Human: Hi\\n\\nAssistant: Hello!\\n\\nHuman: Why?")[1]
+    Message(role='assistant', content='Hello!')
+    >>> as_dialogue("Why?")
+    'Why?'
+    """
+    if not text.startswith(("Human: ", "Assistant: ")):
+        return text
+    pieces = _TURN.split(text)[1:]
+    turns = [Message(_ROLES[who], _clean(said)) for who, said in zip(pieces[::2], pieces[1::2], strict=True)]
+    turns = [turn for turn in turns if turn.content]
+    return tuple(turns) if turns else text
+
+
+def _clean(said: str) -> str:
+    """Drop the bare "Human" that HH-RLHF leaves at the end of some turns."""
+    return said.strip().removesuffix("\n\nHuman").strip()

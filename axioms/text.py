@@ -1,0 +1,90 @@
+"""Sentences and passages: the small text tools that several axioms share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from random import Random
+
+from prefmodel.splits import words
+
+_ABBREVIATION = re.compile(r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|Inc|Ltd|Co|No|Fig|approx|al|e\.g|i\.e))\.$")
+_BOUNDARY = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+_WEAK = frozenset(
+    """
+    a about after all also an and any are as at be because been before being both but by can could did do does each
+    for from get had has have he her him his how i if in into is it its just like may me might more most my no not
+    of off on one only or other our out over own she should so some such than that the their them then there these
+    they this those through to too under up us very was we were what when where which while who why will with would
+    you your
+    """.split()  # noqa: SIM905
+)
+
+
+def sentences(text: str) -> list[str]:
+    """Split a text into sentences; list items and paragraphs end a sentence too.
+
+    >>> sentences("Dr. Smith left. He was 40.")
+    ['Dr. Smith left.', 'He was 40.']
+    """
+    out: list[str] = []
+    start = 0
+    for match in _BOUNDARY.finditer(text):
+        piece = text[start : match.start()]
+        if _ABBREVIATION.search(piece):
+            continue
+        out.append(piece.strip())
+        start = match.end()
+    out.append(text[start:].strip())
+    return [piece for piece in out if piece]
+
+
+def content_words(text: str) -> set[str]:
+    """Return the distinct words of a text that carry meaning.
+
+    >>> sorted(content_words("Why is the sky blue?"))
+    ['blue', 'sky']
+    """
+    return {word for word in words(text) if word not in _WEAK and len(word) > 1}
+
+
+def overlap(a: set[str], b: set[str]) -> float:
+    """Return the share of the smaller set that the two sets have in common, 0 to 1.
+
+    >>> overlap({"sky", "blue"}, {"blue", "sea", "deep"})
+    0.5
+    """
+    return len(a & b) / max(1, min(len(a), len(b)))
+
+
+def passage_sentences(passages: Sequence[str]) -> list[str]:
+    """Return the whole sentences of passages: 5 to 60 words, ending as a sentence ends, without headings.
+
+    >>> passage_sentences(["Beer\\nBeer\\n\\nBeer is one of the oldest drinks in the world. It is"])
+    ['Beer is one of the oldest drinks in the world.']
+    """
+    found = (" ".join(s.split()) for passage in passages for line in passage.split("\n") for s in sentences(line))
+    return list(dict.fromkeys(s for s in found if s[-1] in ".!?" and 5 <= len(s.split()) <= 60))
+
+
+def weave(parts: Sequence[str], extra: Sequence[str], places: Sequence[int]) -> str:
+    """Join `parts` to one text with `extra[i]` put before part `places[i]`; the part before it gets a full stop.
+
+    >>> weave(["A", "B."], ["X."], [1])
+    'A. X. B.'
+    """
+    out = [part if part[-1] in ".!?:;," or i + 1 not in places else part + "." for i, part in enumerate(parts)]
+    for place, sentence in sorted(zip(places, extra, strict=True), reverse=True):
+        out.insert(place, sentence)
+    return " ".join(out)
+
+
+def similar_length(pool: Sequence[str], like: str, rng: Random, slack: float = 0.25) -> str | None:
+    """Return a random sentence of `pool` whose characters are within `slack` of those of `like`, or None."""
+    fits = [s for s in pool if abs(len(s) - len(like)) <= slack * len(like)]
+    return rng.choice(fits) if fits else None
+
+
+def matched_lengths(a: str, b: str, slack: float = 0.25) -> bool:
+    """Tell whether two texts have about the same length, so that length does not tell which is better."""
+    return abs(len(a) - len(b)) <= slack * max(len(a), len(b))

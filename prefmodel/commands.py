@@ -1,0 +1,187 @@
+"""The sub-commands that serve: score, rank, compare, explain, info."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from prefmodel.model import PreferenceModel
+
+# Commands import what they need when they run, so that `prefmodel --help` is quick.
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def bundle_options(command: F) -> F:
+    """Add the options that choose a bundle."""
+    text = "Folder, or owner/name on the Hub; by default the model that comes with the package."
+    precision = click.Choice(["int8", "float32"])
+    command = click.option("--precision", type=precision, help="By default int8 where the model has it.")(command)
+    command = click.option("--revision", help="Branch, tag or commit of a model on the Hub.")(command)
+    return click.option("--model", metavar="PATH_OR_NAME", help=text)(command)
+
+
+def model_options(command: F) -> F:
+    """Add the options that choose a bundle and say how it runs."""
+    threads = click.IntRange(min=1)
+    command = click.option("--threads", type=threads, help="CPU threads; by default all that are usable.")(command)
+    return bundle_options(command)
+
+
+@click.command()
+@click.argument("path", required=False, metavar="[IN]")
+@click.option("-o", "--output", metavar="OUT", help="File to write; without it, JSON lines go to stdout.")
+@click.option("--question", help="Score one answer to this question.")
+@click.option("--answer", help="The answer to --question.")
+@model_options
+def score(path: str | None, output: str | None, question: str | None, answer: str | None, **options: Any) -> None:
+    """Score one answer, or every row of a file.
+
+    IN and OUT are .jsonl, .jsonl.gz or .parquet. Rows have a question (text, or messages with role and content) and:
+    an `answer`, which gives `score`; `answers`, which give `scores`; `chosen` and `rejected`, which give
+    `score_chosen`, `score_rejected` and `score_margin`. Other columns and the order of rows are kept.
+    """
+    if path is not None and question is None and answer is None:
+        from prefmodel.files import format_of, json_line
+        from prefmodel.scored_file import score_file
+
+        for name in (path, output or path):
+            format_of(name)  # a wrong name shall not cost the time that a model takes to load
+        model = _load(options)
+        summary = score_file(model, path, output, lambda row: click.echo(json_line(row), nl=False))
+        if summary.cut:
+            _warn(f"{summary.cut} of {summary.rows} rows were cut to {model.bundle.encoding.max_tokens} tokens")
+    elif path is None and output is None and question is not None and answer is not None:
+        _check({"--question": question, "--answer": answer})
+        model = _load(options)
+        scores = model.score_batch([question], [answer])
+        _print(f"{scores.scores[0]:.4f}")
+        _tell_cuts(model, scores.question_cut[0], scores.answer_cut)
+    else:
+        raise click.UsageError("give either a file IN (and -o OUT), or both --question and --answer")
+
+
+@click.command()
+@click.option("--question", required=True, help="What was asked.")
+@click.argument("answers", nargs=-1, required=True, metavar="ANSWER...")
+@json_option
+@model_options
+def rank(question: str, answers: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Rank answers to one question, best first: place, score and answer, separated by tabs."""
+    _check({"--question": question} | {f"ANSWER {i}": answer for i, answer in enumerate(answers, 1)})
+    from prefmodel.model import ranking
+
+    model = _load(options)
+    scores = model.score_batch([question] * len(answers), answers)
+    ranked = ranking(answers, scores.scores)
+    if as_json:
+        _print(_json([asdict(r) for r in ranked]))
+    else:
+        for place, r in enumerate(ranked, 1):
+            _print(f"{place}\t{r.score:.4f}\t{' '.join(r.answer.split())}")
+    _tell_cuts(model, scores.question_cut[0], scores.answer_cut)
+
+
+@click.command()
+@click.option("--question", required=True, help="What was asked.")
+@click.option("--a", required=True, help="One answer.")
+@click.option("--b", required=True, help="Another answer.")
+@model_options
+def compare(question: str, a: str, b: str, **options: Any) -> None:
+    """Print the probability that answer A is better than answer B."""
+    _check({"--question": question, "--a": a, "--b": b})
+    model = _load(options)
+    explanation = model.explain(question, a, b)
+    _print(f"{explanation.probability:.4f}")
+    _tell_cuts(model, explanation.question_cut, [explanation.answer_cut, explanation.other_cut])
+
+
+@click.command()
+@click.option("--question", required=True, help="What was asked.")
+@click.option("--answer", required=True, help="The answer to explain.")
+@click.option("--other", help="Another answer; the contributions are then differences, answer - other.")
+@json_option
+@model_options
+def explain(question: str, answer: str, other: str | None, as_json: bool, **options: Any) -> None:
+    """Show the parts of an answer's score, or of its lead over another answer."""
+    _check({"--question": question, "--answer": answer} | ({} if other is None else {"--other": other}))
+    model = _load(options)
+    explanation = model.explain(question, answer, other)
+    _print(_json(asdict(explanation)) if as_json else str(explanation))
+    _tell_cuts(model, explanation.question_cut, [explanation.answer_cut, explanation.other_cut or 0])
+
+
+@click.command()
+@json_option
+@bundle_options
+def info(as_json: bool, model: str | None, revision: str | None, precision: str | None) -> None:
+    """Show what a model is, what it was trained on and how well it was measured to do."""
+    from prefmodel.bundle import Bundle
+
+    bundle = Bundle.open(model, revision, precision)
+    facts = {
+        "bundle": str(bundle.folder),
+        "precision": bundle.precision,
+        "temperature": bundle.temperature,
+        "lengths": dict(bundle.info["encoding"]),
+        "contributions": list(bundle.contributions),
+        **bundle.info["training"],
+    }
+    _print(_json(facts) if as_json else "\n".join(_outline(facts)))
+
+
+def _load(options: dict[str, Any]) -> PreferenceModel:
+    from prefmodel.model import PreferenceModel
+
+    return PreferenceModel.from_pretrained(
+        options["model"], options["revision"], options["precision"], options["threads"]
+    )
+
+
+def _check(texts: dict[str, str]) -> None:
+    """Complain about empty texts by the names that the user typed, before a model is loaded."""
+    from prefmodel.arguments import one_text
+
+    for name, text in texts.items():
+        one_text(text, name)
+
+
+def _tell_cuts(model: PreferenceModel, question_cut: int, answer_cuts: Any) -> None:
+    cut = sum(count > 0 for count in answer_cuts)
+    if question_cut or cut:
+        parts = ["the question"] * bool(question_cut) + [f"{cut} of {len(answer_cuts)} answers"] * bool(cut)
+        _warn(f"{' and '.join(parts)} cut to fit {model.bundle.encoding.max_tokens} tokens")
+
+
+def _warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)
+
+
+def _print(text: str) -> None:
+    """Print UTF-8, whatever the terminal's encoding, also where an argument holds bytes that are none."""
+    click.echo(text.encode("utf-8", "replace"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _outline(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield JSON values as indented lines; an object in a list takes one line."""
+    for name, value in facts.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{name}:"
+            yield from _outline(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield f"{indent}{name}:"
+            yield from (f"{indent}  - " + ", ".join(f"{k} {v}" for k, v in item.items()) for item in value)
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{indent}{name}: {text}"

@@ -1,0 +1,172 @@
+"""`prefmodel evaluate`: how often a model agrees with labelled pairs, beside the baselines it has to beat."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from prefmodel.arguments import one_question, one_text
+from prefmodel.baselines import bm25, longer
+from prefmodel.errors import FileFormatError, InputError, PrefModelError
+from prefmodel.evaluation import FileResult, Scorer, evaluate_pairs, pool
+from prefmodel.files import format_of, read_pairs
+from prefmodel.model import PreferenceModel
+from prefmodel.report import as_text, write_report
+from prefmodel.splits import SPLITS, split_of
+from prefmodel.types import PreferencePair, Question
+
+CHUNK = 256
+"""Answers that are scored between two signs of progress."""
+LOG_SECONDS = 10.0
+
+
+@click.command()
+@click.argument("pairs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", metavar="BUNDLE", help="Folder, or owner/name on the Hub; by default the package's own.")
+@click.option("--compare", metavar="BUNDLE", multiple=True, help="Another bundle to compare with; may be repeated.")
+@click.option("--report", type=click.Path(path_type=Path), help="Folder for results.json and results.md.")
+@click.option("--split", type=click.Choice(SPLITS), help="Keep only the pairs whose question is in this split.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the intervals.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default all that are usable.")
+def evaluate(
+    pairs: tuple[Path, ...],
+    model: str | None,
+    compare: tuple[str, ...],
+    report: Path | None,
+    split: str | None,
+    seed: int,
+    threads: int | None,
+) -> None:
+    """Compare a model with the labels of the pairs in files.
+
+    Shows for each file how often the preferred answer scores higher, on all pairs and on those of about equal length,
+    beside the longer answer, BM25 and other models. Intervals are 95% bootstraps over questions. Every file is read and
+    checked before the first is scored.
+    """
+    paths = _by_name(pairs)
+    files = {name: _read(path, split) for name, path in paths.items()}
+    if report is not None:
+        _make_folder(report)
+    models = {
+        name: PreferenceModel.from_pretrained(bundle, threads=threads) for name, bundle in _bundles(model, compare)
+    }
+    bm25([], [])  # says now, not after an hour, that bm25s is missing
+    about: dict[str, Any] = {
+        "seed": seed,
+        "split": split,
+        "models": {name: _model_facts(m) for name, m in models.items()},
+        "files": {name: {"path": str(path), "sha256": _sha256(path)} for name, path in paths.items()},
+    }
+    results: dict[str, FileResult] = {}
+    try:
+        for name, kept in files.items():
+            results[name] = _evaluate(name, kept, models, seed)
+    finally:  # whatever stops the work, what is done is shown and kept
+        if results:
+            about["unfinished"] = unfinished = [name for name in files if name not in results]
+            if unfinished:
+                click.echo(f"not evaluated: {', '.join(unfinished)}", err=True)
+            pooled = pool(list(results.values()), seed)
+            click.echo(as_text(results, pooled))
+            if report is not None:
+                write_report(report, results, pooled, about)
+
+
+class Progress:
+    """A scorer that asks a model in chunks and shows how far it is on stderr: a bar on a terminal, else lines."""
+
+    def __init__(self, model: PreferenceModel, label: str):
+        self._model = model
+        self._label = label
+
+    def __call__(self, questions: Sequence[Question], answers: Sequence[str]) -> NDArray[np.float32]:
+        """Return the score of each answer, float32 [n]."""
+        scores = np.zeros(len(answers), np.float32)
+        shown = time.monotonic()
+        with tqdm(total=len(answers), desc=self._label, unit="answer", disable=not sys.stderr.isatty()) as bar:
+            for start in range(0, len(answers), CHUNK):
+                end = min(start + CHUNK, len(answers))
+                scores[start:end] = self._model.score_batch(questions[start:end], answers[start:end]).scores
+                bar.update(end - start)
+                if bar.disable and (end == len(answers) or time.monotonic() - shown > LOG_SECONDS):
+                    click.echo(f"{self._label}: {end} of {len(answers)} answers", err=True)
+                    shown = time.monotonic()
+        return scores
+
+
+def _evaluate(
+    name: str, pairs: Sequence[PreferencePair], models: Mapping[str, PreferenceModel], seed: int
+) -> FileResult:
+    scorers: dict[str, Scorer] = {key: Progress(model, f"{name}, {key}") for key, model in models.items()}
+    first, *others = scorers
+    ordered = {first: scorers[first], "longer": longer, "bm25": bm25} | {key: scorers[key] for key in others}
+    try:
+        return evaluate_pairs(pairs, ordered, seed)
+    except PrefModelError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the paths by the name that the table shows: the file's, or the whole path where names clash."""
+    short = [path.name.removesuffix(format_of(path)) for path in paths]
+    named = {str(path) if short.count(name) > 1 else name: path for path, name in zip(paths, short, strict=True)}
+    if len(named) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise InputError(f"PAIRS names {twice} twice; allowed: each file once")
+    return named
+
+
+def _bundles(model: str | None, compare: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Return (name in the table, bundle) of each model, the one to evaluate first."""
+    short = [Path(bundle).name for bundle in compare]
+    taken = ["model", "longer", "bm25", *short]
+    names = [bundle if taken.count(name) > 1 else name for bundle, name in zip(compare, short, strict=True)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--compare names {name} twice; allowed: each bundle once")
+    return [("model", model), *zip(names, compare, strict=True)]
+
+
+def _read(path: Path, split: str | None) -> list[PreferencePair]:
+    """Return the pairs of a file that are in `split`, checked for what a model cannot score."""
+    kept = []
+    for number, pair in enumerate(read_pairs(path), 1):
+        if split is None or split_of(pair.question) == split:
+            one_question(pair.question, f"{path}, pair {number}: question")
+            one_text(pair.chosen, f"{path}, pair {number}: chosen")
+            one_text(pair.rejected, f"{path}, pair {number}: rejected")
+            kept.append(pair)
+    if not any(pair.target > 0.5 for pair in kept):
+        where = f" in split {split}" if split else ""
+        raise FileFormatError(f"{path}: no pairs to evaluate{where}; allowed: at least one with a target above .5")
+    return kept
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--report is {folder}: {error.strerror}; allowed: a folder that can be made") from None
+
+
+def _model_facts(model: PreferenceModel) -> dict[str, Any]:
+    bundle = model.bundle
+    graph = bundle.onnx.relative_to(bundle.folder).as_posix()
+    return {"folder": str(bundle.folder), "precision": bundle.precision, "graph": bundle.info["files"][graph]}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,241 @@
+"""How often scorers agree with the labels of preference pairs, with intervals that respect what repeats a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prefmodel.errors import InputError, shown
+from prefmodel.intervals import BOOL, FLOAT, INT, Estimate, bootstrap, clustered_interval, estimates, interval
+from prefmodel.splits import question_text
+from prefmodel.types import PreferencePair, Question
+
+Scorer = Callable[[Sequence[Question], Sequence[str]], NDArray[np.float32]]
+"""Gives each of n (question, answer) a score, float32 [n]; higher is better, comparable within a question."""
+
+MATCHED_RATIO = (0.8, 1.25)
+"""Characters of chosen to rejected within which two answers count as equally long."""
+
+__all__ = [
+    "MATCHED_RATIO",
+    "Estimate",
+    "FileResult",
+    "PooledResult",
+    "Scorer",
+    "clustered_interval",
+    "correctness",
+    "evaluate_pairs",
+    "length_matched",
+    "pairwise_accuracy",
+    "pool",
+]
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What `evaluate_pairs` found; `count` of each estimate is its number of pairs.
+
+    Args:
+        pairs: pairs that were evaluated.
+        questions: distinct questions among them.
+        ignored: pairs left out because their target is .5 or less, so that no answer is labelled better.
+        accuracy: for each scorer.
+        matched: the same on length-matched pairs; empty when there are none.
+        gpt4: how often GPT-4 as a judge agrees with the label, on the pairs that say it (`provenance["gpt4"]`).
+        gpt4_matched: the same on length-matched pairs.
+        by_axiom: axiom to scorer to accuracy; empty unless there are several axioms.
+        by_principle: the same by principle, "general" for none.
+        correct: for each scorer, float64 [pairs]: 1 where chosen scored higher, .5 for a tie, else 0.
+        clusters: int64 [pairs], the number of the question.
+        is_matched: bool [pairs].
+    """
+
+    pairs: int
+    questions: int
+    ignored: int
+    accuracy: Mapping[str, Estimate]
+    matched: Mapping[str, Estimate]
+    gpt4: Estimate | None
+    gpt4_matched: Estimate | None
+    by_axiom: Mapping[str, Mapping[str, Estimate]]
+    by_principle: Mapping[str, Mapping[str, Estimate]]
+    correct: Mapping[str, FLOAT] = field(repr=False)
+    clusters: INT = field(repr=False)
+    is_matched: BOOL = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PooledResult:
+    """Several files together; every mapping is by scorer.
+
+    Args:
+        macro: mean of the files' accuracies; its `count` is the number of files.
+        accuracy: accuracy over the pairs of all files.
+        matched: the same on length-matched pairs; empty when there are none.
+        differences: macro of the first scorer minus macro of each other one, from the same resampled questions.
+    """
+
+    macro: Mapping[str, Estimate]
+    accuracy: Mapping[str, Estimate]
+    matched: Mapping[str, Estimate]
+    differences: Mapping[str, Estimate]
+
+
+def correctness(margins: ArrayLike) -> FLOAT:
+    """Return 1 for each margin above 0, .5 for each that is 0, else 0.
+
+    Args:
+        margins: score of chosen minus score of rejected, [n].
+
+    Raises:
+        InputError: there are no margins, or one is NaN.
+
+    >>> correctness([2.5, 0.0, -1.0])
+    array([1. , 0.5, 0. ])
+    """
+    values = np.asarray(margins)
+    if values.size == 0:
+        raise InputError("margins is empty; allowed: at least one number")
+    if np.isnan(values).any():
+        raise InputError(f"margins holds NaN at {int(np.isnan(values).argmax())}; allowed: numbers")
+    return np.where(values > 0, 1.0, np.where(values == 0, 0.5, 0.0))
+
+
+def pairwise_accuracy(margins: ArrayLike) -> float:
+    """Return the share of margins above 0; ties count half. Arguments and errors as for `correctness`.
+
+    >>> pairwise_accuracy([2.5, 0.0, -1.0, 3.0])
+    0.625
+    """
+    return float(correctness(margins).mean())
+
+
+def length_matched(pairs: Sequence[PreferencePair]) -> BOOL:
+    """Return which pairs have answers of about equal length (see `MATCHED_RATIO`), bool [n].
+
+    >>> one = PreferencePair("Why?", "a" * 10, "b" * 8, axiom="human", source="demo")
+    >>> two = PreferencePair("Why?", "a" * 10, "b" * 7, axiom="human", source="demo")
+    >>> length_matched([one, two])
+    array([ True, False])
+    """
+    low, high = MATCHED_RATIO
+    # Products, not a ratio: an empty answer must not divide by zero.
+    return np.array([low * len(p.rejected) <= len(p.chosen) <= high * len(p.rejected) for p in pairs], np.bool_)
+
+
+def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer], seed: int = 0) -> FileResult:
+    """Score both answers of each pair once with each scorer and compare with the labels.
+
+    Args:
+        pairs: of one file; those with a target of .5 or less are counted and ignored.
+        scorers: by name. Each is called once, with the distinct (question, answer) of the file.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: no pair is left, no scorer is given, a scorer returns other than n numbers, or a `gpt4` is none.
+
+    >>> from prefmodel.baselines import longer
+    >>> pair = PreferencePair("Why?", "Because of x.", "No idea.", axiom="human", source="demo")
+    >>> evaluate_pairs([pair], {"longer": longer}).accuracy["longer"].value
+    1.0
+    """
+    kept = [pair for pair in pairs if pair.target > 0.5]
+    if not kept:
+        raise InputError(f"none of {len(pairs)} pairs has a target above .5; allowed: at least one")
+    if not scorers:
+        raise InputError("scorers is empty; allowed: at least one")
+    clusters, is_matched = _question_numbers(kept), length_matched(kept)
+    gpt4 = np.array([_gpt4(pair) for pair in kept])
+    correct = {name: correctness(_margins(kept, name, scorer)) for name, scorer in scorers.items()}
+    labelled = ~np.isnan(gpt4)
+
+    def accuracies(where: BOOL) -> dict[str, Estimate]:
+        return estimates(correct, clusters, where, seed)
+
+    def agreement(where: BOOL) -> Estimate | None:
+        return estimates({"gpt4": gpt4}, clusters, where & labelled, seed).get("gpt4")
+
+    def groups(names: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+        column = np.array(names)
+        return {name: accuracies(column == name) for name in sorted(set(names))} if several else {}
+
+    several = len({pair.axiom for pair in kept}) > 1
+    return FileResult(
+        pairs=len(kept),
+        questions=int(clusters.max()) + 1,
+        ignored=len(pairs) - len(kept),
+        accuracy=accuracies(np.ones(len(kept), np.bool_)),
+        matched=accuracies(is_matched),
+        gpt4=agreement(labelled),
+        gpt4_matched=agreement(is_matched),
+        by_axiom=groups([pair.axiom for pair in kept]),
+        by_principle=groups([pair.principle or "general" for pair in kept]),
+        correct=correct,
+        clusters=clusters,
+        is_matched=is_matched,
+    )
+
+
+def pool(results: Sequence[FileResult], seed: int = 0) -> PooledResult:
+    """Put the results of several files together; the first scorer is the one that the others are compared with.
+
+    The macro average's interval resamples the questions within each file; the intervals of the pooled pairs resample
+    all (file, question) at once.
+
+    Raises:
+        InputError: there is no result, or the results are of different scorers.
+    """
+    if not results or any(list(r.correct) != list(results[0].correct) for r in results):
+        raise InputError(f"{len(results)} results; allowed: at least one, all of the same scorers")
+    names = list(results[0].correct)
+    rows = [np.stack([r.correct[name] for name in names]) for r in results]
+    values = np.mean([row.mean(axis=1) for row in rows], axis=0)
+    # A seed of its own for each file: with one for all, files of equal size would draw the same numbers.
+    means = np.mean([bootstrap(rows[i], r.clusters, [seed, i]) for i, r in enumerate(results)], axis=0)
+    count = len(results)
+
+    offsets = np.cumsum([0, *(r.questions for r in results)])
+    clusters = np.concatenate([r.clusters + offsets[i] for i, r in enumerate(results)])
+    correct = dict(zip(names, np.concatenate(rows, axis=1), strict=True))
+    is_matched = np.concatenate([r.is_matched for r in results])
+    return PooledResult(
+        macro={name: Estimate(float(values[i]), *interval(means[i]), count) for i, name in enumerate(names)},
+        accuracy=estimates(correct, clusters, np.ones(len(clusters), np.bool_), seed),
+        matched=estimates(correct, clusters, is_matched, seed),
+        differences={
+            name: Estimate(float(values[0] - values[i]), *interval(means[0] - means[i]), count)
+            for i, name in enumerate(names)
+            if i > 0
+        },
+    )
+
+
+def _margins(pairs: Sequence[PreferencePair], name: str, scorer: Scorer) -> FLOAT:
+    """Return score of chosen minus score of rejected, float64 [pairs]; an answer of several pairs is scored once."""
+    asked = [(p.question, answer) for p in pairs for answer in (p.chosen, p.rejected)]
+    number = {item: i for i, item in enumerate(dict.fromkeys(asked))}
+    scores = np.asarray(scorer([q for q, _ in number], [a for _, a in number]), np.float64)
+    if scores.shape != (len(number),) or not np.isfinite(scores).all():
+        raise InputError(f"scorer {name!r} returned shape {scores.shape}, or NaN; allowed: {len(number)} numbers")
+    both = scores[[number[item] for item in asked]].reshape(-1, 2)
+    return both[:, 0] - both[:, 1]
+
+
+def _gpt4(pair: PreferencePair) -> float:
+    """Return the agreement of GPT-4 with the label, 0 to 1, or NaN where the pair says none."""
+    value = pair.provenance.get("gpt4")
+    if value is None:
+        return float("nan")
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"gpt4 is {shown(value)}; allowed: a number from 0 to 1, or none")
+    return float(value)
+
+
+def _question_numbers(pairs: Sequence[PreferencePair]) -> INT:
+    """Number the questions in the order of their text, so that the order of the pairs does not matter."""
+    texts = [question_text(pair.question) for pair in pairs]
+    number = {text: i for i, text in enumerate(sorted(set(texts)))}
+    return np.array([number[text] for text in texts], np.int64)

@@ -1,0 +1,181 @@
+"""Evaluation results as a table for terminals, as Markdown and as JSON; numbers are rounded only when shown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefmodel.evaluation import Estimate, FileResult, PooledResult
+from prefmodel.files import whole_file
+
+HEADINGS = {"longer": "longer answer", "bm25": "BM25"}
+GAP = "  "
+NONE = "-"
+
+Rows = list[list[str]]
+
+
+def as_text(files: Mapping[str, FileResult], pooled: PooledResult) -> str:
+    """Return the report for a terminal: aligned columns, then what the columns do not say.
+
+    Args:
+        files: the result of each file, by name; all of the same scorers, the model first.
+        pooled: all of them together.
+
+    >>> from prefmodel.baselines import longer
+    >>> from prefmodel.evaluation import evaluate_pairs, pool
+    >>> from prefmodel.types import PreferencePair
+    >>> pairs = [PreferencePair(f"Why {i}?", "Because.", "No" * i, axiom="human", source="demo") for i in (1, 2, 4, 9)]
+    >>> result = evaluate_pairs(pairs, {"longer": longer})
+    >>> print(as_text({"demo": result}, pool([result])))
+    file            pairs  longer answer       length-matched (n)
+    demo                4  .625 [.250, 1.000]  .500 [?] (1)
+    mean of 1 file      -  .625 [.250, 1.000]  -
+    all pairs           4  .625 [.250, 1.000]  .500 [?] (1)
+    """
+    tables = [_columns(rows) for rows in [_main_rows(files, pooled), *_group_rows(files).values()]]
+    return "\n\n".join([tables[0], *_notes_block(files, pooled), *tables[1:]])
+
+
+def as_markdown(files: Mapping[str, FileResult], pooled: PooledResult, about: Mapping[str, Any]) -> str:
+    """Return the report as Markdown; `about` (models, hashes, seed) becomes a list at its end."""
+    parts = ["# Evaluation", _pipes(_main_rows(files, pooled))]
+    parts += ["\n".join(f"- {note}" for note in _notes(files, pooled))] if _notes(files, pooled) else []
+    parts += [f"## {title}\n\n{_pipes(rows)}" for title, rows in _group_rows(files).items()]
+    parts += ["## About\n\n" + "\n".join(f"- {name}: `{json.dumps(value)}`" for name, value in about.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(files: Mapping[str, FileResult], pooled: PooledResult, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report as JSON values, unrounded; an interval that is unknown is null."""
+    return {
+        "about": dict(about),
+        "files": {name: _values(result) for name, result in files.items()},
+        "pooled": _values(pooled),
+    }
+
+
+def write_report(
+    folder: str | Path, files: Mapping[str, FileResult], pooled: PooledResult, about: Mapping[str, Any]
+) -> None:
+    """Write `results.json` and `results.md` into a folder; neither takes its place before both are written.
+
+    Raises:
+        FileFormatError: the folder does not exist.
+    """
+    folder = Path(folder)
+    with whole_file(folder / "results.json") as numbers, whole_file(folder / "results.md") as text:
+        values = as_json(files, pooled, about)
+        numbers.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        text.write_text(as_markdown(files, pooled, about), encoding="utf-8", errors="replace")
+
+
+def shown_estimate(estimate: Estimate | None, with_count: bool = False, sign: str = "") -> str:
+    """Return an estimate as a cell of a table; with `sign` "+" also numbers above 0 show theirs.
+
+    >>> shown_estimate(Estimate(0.5, 0.25, 1.0, count=8), with_count=True)
+    '.500 [.250, 1.000] (8)'
+    >>> shown_estimate(None)
+    '-'
+    """
+    if estimate is None:
+        return NONE
+    value, low, high = (_number(number, sign) for number in (estimate.value, estimate.low, estimate.high))
+    interval = "[?]" if math.isnan(estimate.low) else f"[{low}, {high}]"
+    return f"{value} {interval}" + (f" ({estimate.count})" if with_count else "")
+
+
+def _number(value: float, sign: str) -> str:
+    """Return three decimals without the zero before the point, as shares are written."""
+    return f"{value:{sign}.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:{sign}.3f}"
+
+
+def _main_rows(files: Mapping[str, FileResult], pooled: PooledResult) -> Rows:
+    model, *others = pooled.accuracy
+    judged = any(result.gpt4 for result in files.values())
+    heading = ["file", "pairs", model, "length-matched (n)", *others]
+    heading = [HEADINGS.get(name, name) for name in heading] + (["GPT-4 (n)", "GPT-4 length-matched (n)"] * judged)
+    rows = [heading]
+    for name, result in files.items():
+        row = [name, str(result.pairs), *_cells(result.accuracy, result.matched)]
+        rows.append(row + [shown_estimate(e, with_count=True) for e in (result.gpt4, result.gpt4_matched)] * judged)
+    mean = f"mean of {len(files)} file{'s' * (len(files) != 1)}"
+    total = str(sum(result.pairs for result in files.values()))
+    rows.append([mean, NONE, *_cells(pooled.macro, {})] + [NONE] * 2 * judged)
+    rows.append(["all pairs", total, *_cells(pooled.accuracy, pooled.matched)] + [NONE] * 2 * judged)
+    return rows
+
+
+def _cells(accuracy: Mapping[str, Estimate], matched: Mapping[str, Estimate]) -> list[str]:
+    model, *others = accuracy
+    cells = [shown_estimate(accuracy[model]), shown_estimate(matched.get(model), with_count=True)]
+    return cells + [shown_estimate(accuracy[name]) for name in others]
+
+
+def _group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
+    """Return the tables by axiom and by principle of each file that has several axioms, by title."""
+    tables = {}
+    for name, result in files.items():
+        for word, groups in (("axiom", result.by_axiom), ("principle", result.by_principle)):
+            if groups:
+                heading = [f"{name}, by {word}", "pairs", *(HEADINGS.get(s, s) for s in result.accuracy)]
+                rows = [
+                    [group, str(_count(found)), *map(shown_estimate, found.values())] for group, found in groups.items()
+                ]
+                tables[f"{name}, by {word}"] = [heading, *rows]
+    return tables
+
+
+def _count(accuracy: Mapping[str, Estimate]) -> int:
+    return next(iter(accuracy.values())).count
+
+
+def _notes(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]:
+    model = next(iter(pooled.accuracy))
+    minus = f"{HEADINGS.get(model, model)} minus"
+    notes = [
+        f"{minus} {HEADINGS.get(name, name)}, mean of files: {shown_estimate(difference, sign='+')}"
+        for name, difference in pooled.differences.items()
+    ]
+    for name, result in files.items():
+        if result.ignored:
+            notes.append(f"{name}: pairs ignored for a target of .5 or less: {result.ignored}")
+        if result.gpt4 and result.gpt4.count < result.pairs:
+            notes.append(f"{name}: {result.gpt4.count} of {result.pairs} pairs say whether GPT-4 agrees")
+    return notes
+
+
+def _notes_block(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]:
+    notes = _notes(files, pooled)
+    return ["\n".join(notes)] if notes else []
+
+
+def _columns(rows: Rows) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(w) if i == 1 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(GAP.join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _pipes(rows: Rows) -> str:
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def _values(item: Any) -> Any:
+    """Return dataclasses and mappings as JSON values, without the arrays and with null for NaN."""
+    if isinstance(item, Mapping):
+        return {name: _values(value) for name, value in item.items()}
+    if isinstance(item, FileResult | PooledResult):
+        # What is not shown in a repr is the arrays, one number for each pair.
+        return {f: _values(getattr(item, f)) for f, d in item.__dataclass_fields__.items() if d.repr}
+    if isinstance(item, Estimate):
+        return {name: _values(getattr(item, name)) for name in ("value", "low", "high", "count")}
+    return None if isinstance(item, float) and math.isnan(item) else item

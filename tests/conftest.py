@@ -1,0 +1,38 @@
+"""Fixtures that the tests share."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from prefmodel.cli import main
+from prefmodel.model import PreferenceModel
+from tests.tiny import build_bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole bundle; tests that damage one take `copied_bundle`."""
+    return build_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture
+def copied_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "copied"))
+
+
+@pytest.fixture(scope="session")
+def model(tiny_bundle: Path) -> PreferenceModel:
+    return PreferenceModel.from_pretrained(tiny_bundle, threads=1)
+
+
+@pytest.fixture
+def run(tiny_bundle: Path) -> Callable[..., Result]:
+    """Run a command in this process with the tiny bundle; stdout and stderr are kept apart."""
+
+    def run(*arguments: object, model: Path = tiny_bundle) -> Result:
+        return CliRunner().invoke(main, [*map(str, arguments), "--model", str(model)])
+
+    return run
