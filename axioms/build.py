@@ -25,15 +25,21 @@ class Counts:
         built: pairs written.
         excluded: pairs left out because their question is one of an evaluation file, or nearly.
         equal: pairs left out because their two sides are equal up to spaces.
+        elsewhere: pairs left out because their question is in another split.
     """
 
     built: Counter[str] = field(default_factory=Counter)
     excluded: Counter[str] = field(default_factory=Counter)
     equal: Counter[str] = field(default_factory=Counter)
+    elsewhere: Counter[str] = field(default_factory=Counter)
 
 
 def read_sources(paths: Iterable[str | Path]) -> tuple[list[Thread], list[PreferencePair]]:
-    """Read files of threads and files of human-labelled pairs; the first row of a file tells which it is."""
+    """Read files of threads and files of human-labelled pairs; the first row of a file tells which it is.
+
+    Raises:
+        FileFormatError: a file is missing or has another format, or a row is neither; the text names file and line.
+    """
     threads: list[Thread] = []
     labels: list[PreferencePair] = []
     for path in paths:
@@ -53,6 +59,7 @@ def build_pairs(
     exclude: Iterable[Question] = (),
     limits: Mapping[str, int] | None = None,
     counts: Counts | None = None,
+    split: str | None = None,
 ) -> Iterator[PreferencePair]:
     """Yield the pairs of each axiom in turn.
 
@@ -64,11 +71,13 @@ def build_pairs(
         axioms: names out of `NAMES`.
         seed: the same seed and input give the same pairs.
         exclude: questions of evaluation sets; pairs with such a question, or nearly, are left out.
-        limits: at most so many pairs of an axiom, drawn at random.
-        counts: is told what was built and left out.
+        limits: at most so many pairs of an axiom, drawn at random from those that are not left out.
+        counts: is told what was built and left out; the search ends where a limit is reached.
+        split: keep only the pairs whose question is in this split; by default all.
 
     Raises:
         InputError: an axiom is unknown.
+        MissingExtraError: an axiom needs hard negatives, and bm25s is not installed.
 
     >>> from prefmodel.types import Answer
     >>> thread = Thread("demo/1", "demo", "Why?", (Answer("Good.", votes=9), Answer("Bad.", votes=0)))
@@ -84,7 +93,7 @@ def build_pairs(
         limit = (limits or {}).get(name)
         if limit is not None:
             pairs = iter(_shuffled(pairs, rng))
-        yield from islice(_kept(pairs, name, forbidden, counts), limit)
+        yield from islice(_kept(pairs, name, forbidden, counts, split), limit)
 
 
 def check_axioms(names: Sequence[str]) -> None:
@@ -95,10 +104,12 @@ def check_axioms(names: Sequence[str]) -> None:
 
 
 def _kept(
-    pairs: Iterator[PreferencePair], name: str, forbidden: QuestionIndex, counts: Counts
+    pairs: Iterator[PreferencePair], name: str, forbidden: QuestionIndex, counts: Counts, split: str | None
 ) -> Iterator[PreferencePair]:
     for pair in pairs:
-        if pair.chosen.split() == pair.rejected.split():
+        if split is not None and split_of(pair.question) != split:
+            counts.elsewhere[name] += 1
+        elif pair.chosen.split() == pair.rejected.split():
             counts.equal[name] += 1
         elif forbidden.match(pair.question) is not None:
             counts.excluded[name] += 1

@@ -10,6 +10,8 @@ from random import Random
 
 from prefmodel.types import Message, PreferencePair, Question
 
+PRINCIPLE = None  # a label does not say why; pairs that do keep the principle that they name
+
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 

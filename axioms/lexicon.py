@@ -41,7 +41,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "language": ("Arabic", "Hindi", "Latin", "Hebrew", "Persian", "Mandarin", "Sanskrit", "Swahili"),
     "element": (
         "hydrogen", "helium", "carbon", "nitrogen", "oxygen", "sodium", "magnesium", "aluminum", "sulfur", "chlorine",
-        "potassium", "calcium", "iron", "copper", "zinc", "silver", "mercury", "lead",
+        "potassium", "calcium", "iron", "copper", "zinc", "silver", "mercury",
     ),
     "colour": ("red", "orange", "yellow", "green", "blue", "purple", "brown", "white", "black"),
     "numeral": ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve"),
@@ -56,10 +56,10 @@ TYPES: dict[str, tuple[str, ...]] = {
 
 OPPOSITES: dict[str, str] = {
     "always": "never", "increase": "decrease", "increases": "decreases", "increased": "decreased",
-    "higher": "lower", "highest": "lowest", "more": "less", "most": "fewest", "larger": "smaller",
+    "higher": "lower", "highest": "lowest", "more": "less", "larger": "smaller",
     "largest": "smallest", "before": "after", "above": "below", "faster": "slower", "best": "worst",
     "better": "worse", "hot": "cold", "early": "late", "first": "last", "maximum": "minimum", "longer": "shorter",
     "stronger": "weaker", "positive": "negative", "safe": "dangerous", "cheaper": "more expensive",
-    "possible": "impossible", "necessary": "unnecessary", "inside": "outside", "win": "lose", "won": "lost",
-    "older": "younger", "easier": "harder", "heavier": "lighter", "true": "false", "majority": "minority",
+    "inside": "outside", "older": "younger", "easier": "harder", "heavier": "lighter", "true": "false",
+    "majority": "minority",
 }  # fmt: skip

@@ -67,7 +67,7 @@ def _within(
     try:
         import bm25s
     except ImportError:
-        raise missing_extra("mining hard negatives", "train") from None
+        raise missing_extra("mining hard negatives", "evaluate") from None
     vocabulary = [content_words(threads[i].question) for i in members]
     if len(members) < 2 or not any(vocabulary):
         yield from ((i, []) for i in members)

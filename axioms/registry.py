@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
@@ -20,6 +21,9 @@ from prefmodel.types import PreferencePair, Thread
 Axiom = Callable[[Sequence[Thread], Random], Iterator[PreferencePair]]
 """Threads and a source of randomness to pairs."""
 
+LabelAxiom = Callable[[Sequence[PreferencePair], Random], Iterator[PreferencePair]]
+"""Labelled pairs and a source of randomness to pairs."""
+
 AXIOMS: dict[str, Axiom] = {
     "usefulness": usefulness.build,
     "relevance": relevance.build,
@@ -31,7 +35,24 @@ AXIOMS: dict[str, Axiom] = {
 }
 """Axioms that build pairs from threads."""
 
-LABELS = {"human": human.build}
+LABELS: dict[str, LabelAxiom] = {"human": human.build}
 """Passed-through labels: these take pairs, not threads."""
 
 NAMES = (*AXIOMS, *LABELS)
+
+
+def about(name: str) -> tuple[str | None, str]:
+    """Return the principle that an axiom upholds, if any, and what its file says it is.
+
+    Args:
+        name: one of `NAMES`.
+
+    Raises:
+        KeyError: there is no such axiom.
+
+    >>> about("relevance")[0]
+    'relevance'
+    """
+    build = AXIOMS[name] if name in AXIOMS else LABELS[name]
+    module = sys.modules[build.__module__]
+    return module.PRINCIPLE, (module.__doc__ or "").partition("\n")[0]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from random import Random
 
 from axioms.neighbours import neighbours
-from axioms.text import content_words, overlap, passage_sentences
+from axioms.text import content_words, matched_lengths, overlap, passage_sentences
 from prefmodel.types import PreferencePair, Thread
+
+PRINCIPLE = "groundedness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ def build(
     Both extracts are written in the same way: the sentences closest to the question, in their order in the text.
 
     Source: arXiv 2312.02206, axiom 4, without a language model.
+
+    >>> ask = lambda i, q, p: Thread(f"demo/{i}", "demo", q, (), (p,))
+    >>> threads = [ask(0, "Who brews beer?", "Monks in Belgium brew it."),
+    ...            ask(1, "Who drinks beer?", "Czechs drink most of it.")]
+    >>> pair = next(build(threads, Random(0)))
+    >>> pair.chosen, pair.rejected
+    ('Monks in Belgium brew it.', 'Czechs drink most of it.')
     """
     config = config or RelevantGroundingConfig()
     with_evidence = [t for t in threads if t.passages]
@@ -39,17 +48,19 @@ def build(
         if not found:
             continue
         hit = rng.choice(found)
-        relevant = extract(thread.question, passage_sentences(thread.passages), config.sentences)
-        irrelevant = extract(thread.question, passage_sentences(with_evidence[hit.index].passages), config.sentences)
+        own = passage_sentences(thread.passages)
+        other = [s for s in passage_sentences(with_evidence[hit.index].passages) if s not in own]
+        relevant = extract(thread.question, own, config.sentences)
+        irrelevant = extract(thread.question, other, config.sentences)
         count = min(len(relevant), len(irrelevant))
-        if count == 0 or relevant[:count] == irrelevant[:count]:
+        if count == 0 or not matched_lengths(" ".join(relevant[:count]), " ".join(irrelevant[:count]), slack=0.5):
             continue
         yield PreferencePair(
             question=thread.question,
             chosen=" ".join(relevant[:count]),
             rejected=" ".join(irrelevant[:count]),
             axiom="relevant_grounding",
-            principle="groundedness",
+            principle=PRINCIPLE,
             source=thread.source,
             thread_id=thread.id,
             provenance={"rank": hit.rank, "similarity": round(hit.similarity, 3), "sentences": count},

@@ -11,10 +11,12 @@ from random import Random
 
 from prefmodel.types import Answer, PreferencePair, Thread
 
+PRINCIPLE = None  # a stronger model may be better in any way
+
 
 def default_ratings() -> dict[str, float]:
     """Return the package's prior ratings of language models on an Elo scale, read from `ratings.json`."""
-    ratings: dict[str, float] = json.loads((files("axioms") / "ratings.json").read_text())["ratings"]
+    ratings: dict[str, float] = json.loads((files("axioms") / "ratings.json").read_text(encoding="utf-8"))["ratings"]
     return ratings
 
 
@@ -60,6 +62,7 @@ def build(threads: Sequence[Thread], rng: Random, config: StrengthConfig | None 
                 chosen=better.text,
                 rejected=worse.text,
                 axiom="strength",
+                principle=PRINCIPLE,
                 source=thread.source,
                 thread_id=thread.id,
                 target=round(1 / (1 + 10 ** (-gap / 400)), 4),

@@ -9,7 +9,8 @@ from random import Random
 from prefmodel.splits import words
 
 _ABBREVIATION = re.compile(r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|Inc|Ltd|Co|No|Fig|approx|al|e\.g|i\.e))\.$")
-_BOUNDARY = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+_BOUNDARY = re.compile(r"(?<=[.!?])([\"')\]”’]*)\s+(?=[\"'(\[]*[A-Z0-9])|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+_LIST_MARK = re.compile(r"\s*\d+\.")
 _WEAK = frozenset(
     """
     a about after all also an and any are as at be because been before being both but by can could did do does each
@@ -26,12 +27,14 @@ def sentences(text: str) -> list[str]:
 
     >>> sentences("Dr. Smith left. He was 40.")
     ['Dr. Smith left.', 'He was 40.']
+    >>> sentences("1. Boil it. 2. Eat it.")
+    ['1. Boil it.', '2. Eat it.']
     """
     out: list[str] = []
     start = 0
     for match in _BOUNDARY.finditer(text):
-        piece = text[start : match.start()]
-        if _ABBREVIATION.search(piece):
+        piece = text[start : match.end(1) if match.group(1) else match.start()]
+        if _ABBREVIATION.search(piece) or _LIST_MARK.fullmatch(piece):
             continue
         out.append(piece.strip())
         start = match.end()
@@ -70,13 +73,15 @@ def passage_sentences(passages: Sequence[str]) -> list[str]:
 def weave(parts: Sequence[str], extra: Sequence[str], places: Sequence[int]) -> str:
     """Join `parts` to one text with `extra[i]` put before part `places[i]`; the part before it gets a full stop.
 
+    An empty `extra[i]` leaves the full stop only, so that the two sides of a pair differ in nothing else.
+
     >>> weave(["A", "B."], ["X."], [1])
     'A. X. B.'
     """
     out = [part if part[-1] in ".!?:;," or i + 1 not in places else part + "." for i, part in enumerate(parts)]
     for place, sentence in sorted(zip(places, extra, strict=True), reverse=True):
         out.insert(place, sentence)
-    return " ".join(out)
+    return " ".join(piece for piece in out if piece)
 
 
 def similar_length(pool: Sequence[str], like: str, rng: Random, slack: float = 0.25) -> str | None:

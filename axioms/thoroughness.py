@@ -12,6 +12,8 @@ from axioms.relevance import best_answer
 from axioms.text import content_words, matched_lengths, sentences
 from prefmodel.types import PreferencePair, Thread
 
+PRINCIPLE = "thoroughness"
+
 FILLER = (
     "There are several things to keep in mind here.",
     "This is a question that many people ask, and it deserves a careful look.",
@@ -58,6 +60,13 @@ def build(threads: Sequence[Thread], rng: Random, config: ThoroughnessConfig | N
     learn that longer is better.
 
     Source: arXiv 2312.02206, axiom 5, without a language model.
+
+    >>> from prefmodel.types import Answer
+    >>> one = Answer("Use a tin. Oxygen and sunlight spoil ground coffee in a week. Then enjoy it.")
+    >>> other = Answer("Use it. Then enjoy a tin.")
+    >>> threads = [Thread("demo/0", "demo", "How?", (one,)), Thread("demo/1", "demo", "Why?", (other,))]
+    >>> [pair.rejected for pair in build(threads, Random(0), ThoroughnessConfig(repeat=0))]
+    ['Use a tin. You may find more information about this in other places. Then enjoy it.']
     """
     config = config or ThoroughnessConfig()
     answers = [best_answer(t).text if t.answers else "" for t in threads]
@@ -82,7 +91,7 @@ def build(threads: Sequence[Thread], rng: Random, config: ThoroughnessConfig | N
             chosen=chosen,
             rejected=rejected,
             axiom="thoroughness",
-            principle="thoroughness",
+            principle=PRINCIPLE,
             source=thread.source,
             thread_id=thread.id,
             provenance={"recipe": "repeated" if repeated else "filler", "removed": len(keys), "sentences": len(parts)},
@@ -97,7 +106,8 @@ def _rarity(texts: Sequence[str]) -> dict[str, float]:
 
 def _key_sentences(parts: Sequence[str], rarity: Mapping[str, float], count: int) -> set[int]:
     """Return the indices of the `count` sentences with the most rare words; never the first, which sets the topic."""
-    weight = [sum(rarity.get(word, 0.0) for word in content_words(part)) for part in parts]
+    # fsum: the order of a set differs from run to run, and with it what a plain sum rounds to.
+    weight = [math.fsum(rarity.get(word, 0.0) for word in content_words(part)) for part in parts]
     order = sorted(range(1, len(parts)), key=lambda i: (-weight[i], i))
     return set(order[:count])
 

@@ -12,6 +12,8 @@ from axioms.lexicon import OPPOSITES, TYPES
 from axioms.relevance import best_answer
 from prefmodel.types import PreferencePair, Thread
 
+PRINCIPLE = "truthfulness"
+
 
 @dataclass(frozen=True, slots=True)
 class TruthfulnessConfig:
@@ -19,10 +21,13 @@ class TruthfulnessConfig:
 
     Args:
         errors: at most so many in one answer.
+        negations: share of answers in which a "not" may be one of them. If it were all, the model would learn that the
+            answer with more of these words is the wrong one.
         pairs_per_thread: pairs from one thread, each with errors of its own.
     """
 
     errors: int = 3
+    negations: float = 0.25
     pairs_per_thread: int = 1
 
 
@@ -43,6 +48,7 @@ def build(threads: Sequence[Thread], rng: Random, config: TruthfulnessConfig | N
 
     Source: arXiv 2312.02206, axiom 3, without a language model.
 
+    >>> from prefmodel.types import Answer
     >>> thread = Thread("demo/1", "demo", "When?", (Answer("It opened on 31 August 2000 in France."),))
     >>> [pair.rejected != pair.chosen for pair in build([thread], Random(0))]
     [True]
@@ -56,7 +62,7 @@ def build(threads: Sequence[Thread], rng: Random, config: TruthfulnessConfig | N
             continue
         seen = {answer}
         for _ in range(config.pairs_per_thread):
-            wrong, kinds = corrupt(answer, rng, config.errors, thread.passages)
+            wrong, kinds = corrupt(answer, rng, config.errors, thread.passages, rng.random() < config.negations)
             if wrong in seen:
                 continue
             seen.add(wrong)
@@ -65,14 +71,16 @@ def build(threads: Sequence[Thread], rng: Random, config: TruthfulnessConfig | N
                 chosen=answer,
                 rejected=wrong,
                 axiom="truthfulness",
-                principle="truthfulness",
+                principle=PRINCIPLE,
                 source=thread.source,
                 thread_id=thread.id,
                 provenance={"errors": kinds},
             )
 
 
-def corrupt(text: str, rng: Random, errors: int = 3, passages: Sequence[str] = ()) -> tuple[str, list[str]]:
+def corrupt(
+    text: str, rng: Random, errors: int = 3, passages: Sequence[str] = (), negate: bool = True
+) -> tuple[str, list[str]]:
     """Make a text wrong but believable; return it with the kinds of its errors, none if nothing could be changed.
 
     Args:
@@ -80,6 +88,7 @@ def corrupt(text: str, rng: Random, errors: int = 3, passages: Sequence[str] = (
         rng: decides what is changed.
         errors: at most so many.
         passages: evidence for the answer, from which names may be taken.
+        negate: whether a negation may be put in; one may be taken out in any case.
 
     >>> corrupt("It has 12 moons.", Random(1))
     ('It has 14 moons.', ['number'])
@@ -90,6 +99,14 @@ def corrupt(text: str, rng: Random, errors: int = 3, passages: Sequence[str] = (
             by_kind[edit.kind].append(edit)
     for edit in _names(text, passages, rng):
         by_kind[edit.kind].append(edit)
+    code = [match.span() for match in _CODE.finditer(text)]
+    for kind, edits in by_kind.items():
+        by_kind[kind] = [
+            edit
+            for edit in edits
+            if not any(start < edit.end and edit.start < end for start, end in code)
+            and (negate or kind != "negation" or len(edit.text) < edit.end - edit.start)
+        ]
     chosen: list[Edit] = []
     wanted = rng.randint(1, errors)
     # One kind after another, so that an answer full of numbers does not get wrong numbers only.
@@ -102,10 +119,14 @@ def corrupt(text: str, rng: Random, errors: int = 3, passages: Sequence[str] = (
                     chosen.append(edit)
     for edit in sorted(chosen, key=lambda e: -e.start):
         text = text[: edit.start] + edit.text + text[edit.end :]
-    return _articles(text) if chosen else text, sorted(edit.kind for edit in chosen)
+    return text, sorted(edit.kind for edit in chosen)
 
 
+_CODE = re.compile(r"`[^`]*`|https?://\S+|\$[^$]+\$")
+"""Inline code, addresses and formulas, which a change would break."""
 _NUMBER = re.compile(r"(?<![\w.,/:#-])(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w/]|[.,:-]\d)")
+_LONGEST_NUMBER = 300
+"""Digits; floats, by which a number is changed, hold no longer ones."""
 _LIST_MARK = re.compile(r"^\s*\d+$")
 
 
@@ -119,10 +140,12 @@ def _numbers(text: str, rng: Random) -> Iterator[Edit]:
         if text[match.start() - 1 : match.start()] == "[":
             continue  # "[1]" cites
         whole, fraction = match.group(1), match.group(2) or ""
+        if len(whole) > _LONGEST_NUMBER:
+            continue
         value = int(whole.replace(",", ""))
         if not fraction and "," not in whole and 1000 <= value <= 2100:
             new = value + rng.choice([-1, 1]) * rng.randint(1, 40)
-            yield Edit(match.start(), match.end(), str(min(new, 2029)), "date")
+            yield Edit(match.start(), match.end(), str(new if new <= 2029 else 2029 - (value == 2029)), "date")
         elif not fraction and 1 <= value <= 31 and _near_month(text, match):
             yield Edit(match.start(), match.end(), str(1 + (value - 1 + rng.randint(1, 26)) % 28), "date")
         else:
@@ -144,12 +167,18 @@ def _other_number(whole: str, value: int, fraction: str, rng: Random) -> str:
 
 
 def _typed_words(text: str, rng: Random) -> Iterator[Edit]:
-    """Each word of the lexicon may become another of its type."""
+    """Each word of the lexicon may become another of its type; the article before it changes with it."""
     for match in _LEXICON.finditer(text):
-        word = match.group()
+        article, word = match.groups()
         kind = _TYPE_OF[word]
-        others = [w for w in TYPES[kind] if w != word]
-        yield Edit(match.start(), match.end(), rng.choice(others), _KIND.get(kind, "entity"))
+        other = rng.choice([w for w in TYPES[kind] if w != word])
+        if text[: match.start(2)].endswith(("New ", "North ", "South ")):
+            continue  # "New England" is another name than "England"
+        if article:
+            edit = f"{_article(article, other)} {other}"
+            yield Edit(match.start(), match.end(), edit, _KIND.get(kind, "entity"))
+        else:
+            yield Edit(match.start(2), match.end(), other, _KIND.get(kind, "entity"))
 
 
 def _opposites(text: str, rng: Random) -> Iterator[Edit]:
@@ -159,7 +188,8 @@ def _opposites(text: str, rng: Random) -> Iterator[Edit]:
 
 _AUXILIARY = re.compile(
     r"\b(?<!to )(?<!would )(?<!could )(?<!should )(?<!might )(?<!must )(?<!may )(?<!not )"
-    r"(is|are|was|were|can|will|should|could|would|has been|have been)( not\b)?(?= [a-z])(?! (?:be )?(?:no|not|nothing)\b)"
+    r"(is|are|was|were|can|will|should|could|would|has been|have been)( not\b)?(?= [a-z])"
+    r"(?! (?:be )?(?:no|not|nothing|neither)\b)"
 )
 _CONTRACTED = re.compile(r"\b(is|are|was|were|could|would|should|does|did)n['’]t\b")
 
@@ -193,31 +223,27 @@ def _names(text: str, passages: Sequence[str], rng: Random) -> Iterator[Edit]:
             yield Edit(match.start(2), match.end(2), rng.choice(others), "name")
 
 
-def _articles(text: str) -> str:
-    """Mend "a" and "an" before a word that a swap may have brought in.
-
-    >>> _articles("a Austrian and an German")
-    'an Austrian and a German'
-    """
-    return _ARTICLE.sub(lambda m: _article(m.group(1), m.group(2)), text)
-
-
 def _article(article: str, word: str) -> str:
-    vowel = word[0] in "AEIOU" and not word.startswith(("Eu", "Uk", "Ur", "Ut"))
-    return f"{article[0]}{'n' if vowel else ''} {word}"
+    """Return "a" or "an", as it stands before `word`, with the first letter of `article`.
+
+    >>> _article("a", "Austrian"), _article("An", "German")
+    ('an', 'A')
+    """
+    vowel = word[0] in "AEIOUaeiou" and not word.startswith(("Eu", "Uk", "Ur", "Ut"))
+    return article[0] + ("n" if vowel else "")
 
 
 _TYPE_OF = {word: kind for kind, members in TYPES.items() for word in members}
-_ARTICLE = re.compile(rf"\b([Aa]n?) ({'|'.join(re.escape(w) for w in TYPES['nationality'])})\b")
 _KIND = dict.fromkeys(("month", "weekday"), "date")
 _KIND |= dict.fromkeys(("numeral", "ordinal", "magnitude"), "number")
 _KIND |= dict.fromkeys(("length", "weight", "time", "volume", "short unit"), "unit")
 _TURN_ROUND = {**OPPOSITES, **{opposite: word for word, opposite in OPPOSITES.items()}}
 
 
-def _any_of(these: Sequence[str]) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + "|".join(re.escape(w) for w in sorted(these, key=lambda w: -len(w))) + r")\b")
+def _any_of(these: Sequence[str]) -> str:
+    """Return the regular expression of any of these words, longer ones first."""
+    return "|".join(re.escape(w) for w in sorted(these, key=lambda w: -len(w)))
 
 
-_LEXICON: re.Pattern[str] = _any_of(list(_TYPE_OF))
-_OPPOSITE: re.Pattern[str] = _any_of(list(_TURN_ROUND))
+_LEXICON = re.compile(rf"\b(?:([Aa]n?) )?({_any_of(list(_TYPE_OF))})\b")
+_OPPOSITE = re.compile(rf"\b(?:{_any_of(list(_TURN_ROUND))})\b")

@@ -11,6 +11,8 @@ from random import Random
 
 from prefmodel.types import Answer, PreferencePair, Thread
 
+PRINCIPLE = "usefulness"
+
 
 @dataclass(frozen=True, slots=True)
 class UsefulnessConfig:
@@ -58,7 +60,7 @@ def build(threads: Sequence[Thread], rng: Random, config: UsefulnessConfig | Non
                 chosen=better.text,
                 rejected=worse.text,
                 axiom="usefulness",
-                principle="usefulness",
+                principle=PRINCIPLE,
                 source=thread.source,
                 thread_id=thread.id,
                 margin=min(config.margin * math.log(ratio), config.largest_margin),
@@ -71,7 +73,7 @@ def _ratio(better: Answer, worse: Answer) -> float:
 
 
 def _clearly_more(better: Answer, worse: Answer, config: UsefulnessConfig) -> bool:
-    if better.votes is None or worse.votes is None:
+    if better.votes is None or worse.votes is None or better.text == worse.text:
         return False
     if better.votes - worse.votes < config.gap or _ratio(better, worse) < config.ratio:
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from prefmodel.arguments import one_question, one_text
 from prefmodel.baselines import bm25, longer
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
 from prefmodel.evaluation import FileResult, Scorer, evaluate_pairs, pool
-from prefmodel.files import format_of, read_pairs
+from prefmodel.files import format_of, read_pairs, sha256
 from prefmodel.model import PreferenceModel
 from prefmodel.report import as_text, write_report
 from prefmodel.splits import SPLITS, split_of
@@ -64,7 +63,7 @@ def evaluate(
         "seed": seed,
         "split": split,
         "models": {name: _model_facts(m) for name, m in models.items()},
-        "files": {name: {"path": str(path), "sha256": _sha256(path)} for name, path in paths.items()},
+        "files": {name: {"path": str(path), "sha256": sha256(path)} for name, path in paths.items()},
     }
     results: dict[str, FileResult] = {}
     try:
@@ -162,11 +161,3 @@ def _model_facts(model: PreferenceModel) -> dict[str, Any]:
     bundle = model.bundle
     graph = bundle.onnx.relative_to(bundle.folder).as_posix()
     return {"folder": str(bundle.folder), "precision": bundle.precision, "graph": bundle.info["files"][graph]}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

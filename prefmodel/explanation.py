@@ -17,11 +17,12 @@ class Explanation:
         other_score: of the other answer, where there is one.
         other_cut: tokens of the other answer that the model did not see.
         probability: that the answer is better than the other one, 0 to 1.
+        experimental: names of contributions that were not shown to tell best on held-out pairs of their principle.
 
     Example:
-        >>> print(Explanation(1.5, {"relevance": 2.0, "general": -0.5}, question_cut=0, answer_cut=12))
+        >>> print(Explanation(1.5, {"relevance": 2.0, "general": -0.5}, 0, answer_cut=12, experimental=("general",)))
         relevance  +2.0000
-        general    -0.5000
+        general    -0.5000  experimental
         ------------------
         score      +1.5000
         cut: 12 tokens of the answer
@@ -34,6 +35,7 @@ class Explanation:
     other_score: float | None = None
     other_cut: int | None = None
     probability: float | None = None
+    experimental: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         totals = {"score": f"{self.score:+.4f}"}
@@ -47,7 +49,10 @@ class Explanation:
         rows = {name: f"{value:+.4f}" for name, value in self.contributions.items()}
         names, values = (max(len(text) for text in column) for column in ({**rows, **totals}, [*rows.values()]))
         width = max(values, *map(len, totals.values()))
-        lines = [f"{name:<{names}}  {value:>{width}}" for name, value in (rows | totals).items()]
+        lines = [
+            f"{name:<{names}}  {value:>{width}}" + "  experimental" * (name in self.experimental)
+            for name, value in (rows | totals).items()
+        ]
         lines.insert(len(rows), "-" * (names + 2 + width))
         return "\n".join(lines + self._cuts())
 

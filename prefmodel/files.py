@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import zlib
@@ -98,6 +99,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content, in hex; raise OSError when it cannot be read.
+
+    >>> import tempfile; path = Path(tempfile.mkdtemp()) / "empty"; path.touch()
+    >>> sha256(path)[:16]
+    'e3b0c44298fc1c14'
+    """
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
+    with open(path, "rb", buffering=0) as file:
+        while n := file.readinto(buffer):
+            digest.update(buffer[:n])
+    return digest.hexdigest()
 
 
 def _write(path: str | Path, rows: Iterable[Row], schema: Callable[[Any], Any]) -> int:

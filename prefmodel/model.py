@@ -225,6 +225,7 @@ class PreferenceModel:
             other_score=None if other is None else float(scored.scores[1]),
             other_cut=None if other is None else int(scored.answer_cut[1]),
             probability=None if other is None else self._probability(scored.scores),
+            experimental=self.bundle.experimental,
         )
 
     def _score(self, questions: list[Question], answers: list[str]) -> Scores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import date
 from typing import Any
 
 from prefmodel.errors import InputError, shown
@@ -77,7 +78,7 @@ class Answer:
             raise InputError(f"author is {shown(self.author)}; allowed: human, model")
         _check(self, "votes", int, optional=True)
         _check(self, "accepted", bool, optional=True)
-        _check(self, "created", str, optional=True)
+        _check_date(self, "created")
         _check(self, "model", str, optional=True)
 
 
@@ -245,6 +246,19 @@ def _check(obj: object, name: str, kind: type, optional: bool = False) -> None:
     # bool is an int in Python, but not a number of votes.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InputError(f"{name} is {shown(value)}; allowed: {kind.__name__}{' or none' if optional else ''}")
+
+
+def _check_date(obj: object, name: str) -> None:
+    value = getattr(obj, name)
+    if value is None:
+        return
+    try:
+        # Later versions of Python read other forms as well; we keep to one.
+        valid = date.fromisoformat(value).isoformat() == value
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise InputError(f"{name} is {shown(value)}; allowed: a date YYYY-MM-DD or none")
 
 
 def _check_range(obj: object, name: str, low: float, high: float) -> None:

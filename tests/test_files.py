@@ -27,7 +27,7 @@ answers = st.builds(
     st.sampled_from(["human", "model"]),
     st.none() | number,
     st.none() | st.booleans(),
-    st.none() | text,
+    st.none() | st.dates().map(str),
     st.none() | text,
 )
 threads = st.builds(

@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 import threading
@@ -278,3 +279,16 @@ def test_usable_cpus_is_what_the_scheduler_gives():
     if sys.platform == "linux":
         assert usable_cpus() == len(os.sched_getaffinity(0))
     assert usable_cpus() >= 1
+
+
+def test_contributions_without_a_record_are_experimental(tiny_bundle, copied_bundle):
+    plain = PreferenceModel.from_pretrained(tiny_bundle).explain("Why?", "Because.")
+    assert plain.experimental == tuple(plain.contributions)
+    manifest = copied_bundle / "prefmodel.json"
+    facts = json.loads(manifest.read_text())
+    facts["training"]["accuracy"] = {"trusted": ["relevance"]}
+    manifest.write_text(json.dumps(facts))
+    shown = str(PreferenceModel.from_pretrained(copied_bundle).explain("Why?", "Because."))
+    assert [line.split()[0] for line in shown.splitlines() if "experimental" in line] == [
+        name for name in plain.contributions if name != "relevance"
+    ]

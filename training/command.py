@@ -13,8 +13,8 @@ import click
 @click.option("--data", "data_folder", required=True, type=click.Path(path_type=Path), help="Folder of the data files.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--base", help="Pretrained start: a folder, or a name on the Hub. Default: the recipe's.")
-@click.option("--seed", type=int, help="Default: the recipe's.")
-@click.option("--max-steps", type=int, help="Stop after so many updates, resumable.")
+@click.option("--seed", type=click.IntRange(min=0), help="Default: the recipe's.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many updates, resumable.")
 def train(
     recipe: Path, data_folder: Path, output: Path, base: str | None, seed: int | None, max_steps: int | None
 ) -> None:
@@ -27,5 +27,4 @@ def train(
         configuration = replace(configuration, base=base)
     if seed is not None:
         configuration = replace(configuration, seed=seed)
-    folder = run(configuration, data_folder, output, max_steps)
-    click.echo(folder)
+    click.echo(run(configuration, data_folder, output, max_steps))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from axioms.build import Counts, build_pairs, by_split, read_sources
 from prefmodel.encoding import Encoding, PairEncoder
 from prefmodel.errors import FileFormatError, InputError
-from prefmodel.files import read_pairs
+from prefmodel.files import read_pairs, sha256
 from prefmodel.overlap import QuestionIndex
 from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from training.recipe import DataConfig
@@ -39,7 +38,15 @@ class RunData:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """A pair as the model sees it: two encodings, the index of its own contribution, margin and target."""
+    """A pair as the model sees it.
+
+    Args:
+        chosen: the question with the preferred answer.
+        rejected: the question with the other answer.
+        head: index of the pair's own contribution in `CONTRIBUTIONS`.
+        margin: logits by which the two should differ.
+        target: probability that the chosen answer is better.
+    """
 
     chosen: Encoding
     rejected: Encoding
@@ -51,34 +58,41 @@ class EncodedPair:
 def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str], None]) -> RunData:
     """Build the pairs of a run from the files in `folder`.
 
-    A question's hash decides its split. Training pairs whose question is nearly one of the development, test or
-    excluded questions are dropped and counted.
+    A question's hash decides its split. Pairs with an excluded question, or nearly, are left out of all splits, and
+    training pairs with a question of "dev" or "test", or nearly; the report counts them.
+
+    Args:
+        config: names of the files, axioms and limits.
+        folder: where the files are.
+        seed: the same seed and files give the same pairs in the same order.
+        say: is told what is being done.
 
     Raises:
         FileFormatError: a file is missing or malformed.
         InputError: no training pairs are left.
     """
     say("reading threads and labels")
-    used = _files(folder, (*config.threads, *config.labels, *config.pairs))
-    threads, labels = read_sources(_files(folder, (*config.threads, *config.labels)))
-    ready = [pair for path in _files(folder, config.pairs) for pair in read_pairs(path)]
-    exclude = [pair.question for path in _files(folder, config.exclude) for pair in read_pairs(path)]
+    used = files(folder, (*config.threads, *config.labels, *config.pairs))
+    threads, labels = read_sources(files(folder, (*config.threads, *config.labels)))
+    ready = [pair for path in files(folder, config.pairs) for pair in read_pairs(path)]
+    excluded = files(folder, config.exclude)
+    exclude = [pair.question for path in excluded for pair in read_pairs(path)]
 
     say(f"building pairs from {len(threads)} threads and {len(labels)} labels")
     counts = Counts()
-    pairs = [*build_pairs(threads, labels, config.axioms, seed, exclude, counts=counts), *ready]
+    pairs = [*build_pairs(threads, labels, config.axioms, seed, exclude, counts=counts)]
+    pairs.extend(_usable(ready, QuestionIndex(exclude), counts))
     splits = by_split(pairs)
     rng = Random(f"{seed}/limits")
     dev, test = (_limited(splits[name], {}, rng, config.heldout) for name in ("dev", "test"))
     heldout = QuestionIndex([pair.question for pair in (*dev, *test)])
-    forbidden = QuestionIndex(exclude)
-    clean = [p for p in splits["train"] if heldout.match(p.question) is None and forbidden.match(p.question) is None]
+    clean = [pair for pair in splits["train"] if heldout.match(pair.question) is None]
     train = _limited(clean, config.limits, rng)
     if not train:
         raise InputError(f"no training pairs are left of {len(pairs)} built; look at data.threads and data.limits")
     report = {
         "files": [_described(path, folder, config.licences) for path in used],
-        "excluded_files": [str(path.relative_to(folder)) for path in _files(folder, config.exclude)],
+        "excluded_files": [str(path.relative_to(folder)) for path in excluded],
         "pairs": {name: _by_axiom(part) for name, part in (("train", train), ("dev", dev), ("test", test))},
         "left_out": {
             "question of an excluded file": dict(counts.excluded),
@@ -91,7 +105,11 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
 
 
 def encode(pairs: Sequence[PreferencePair], encoder: PairEncoder) -> tuple[list[EncodedPair], int]:
-    """Encode pairs; return them and how many were dropped as their two sides became equal by truncation."""
+    """Encode pairs.
+
+    Returns:
+        The encoded pairs in their order, and how many were dropped because truncation made their two sides equal.
+    """
     questions = [pair.question for pair in pairs]
     chosen = encoder.encode_batch(questions, [pair.chosen for pair in pairs])
     rejected = encoder.encode_batch(questions, [pair.rejected for pair in pairs])
@@ -103,16 +121,19 @@ def encode(pairs: Sequence[PreferencePair], encoder: PairEncoder) -> tuple[list[
     return out, len(pairs) - len(out)
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
+def _usable(pairs: Iterable[PreferencePair], forbidden: QuestionIndex, counts: Counts) -> Iterator[PreferencePair]:
+    """Yield the ready pairs that pass what `build_pairs` asks of those that it builds."""
+    for pair in pairs:
+        if pair.chosen.split() == pair.rejected.split():
+            counts.equal[pair.axiom] += 1
+        elif forbidden.match(pair.question) is not None:
+            counts.excluded[pair.axiom] += 1
+        else:
+            yield pair
 
 
-def _files(folder: str | Path, patterns: Iterable[str]) -> list[Path]:
+def files(folder: str | Path, patterns: Iterable[str]) -> list[Path]:
+    """Return the files in `folder` that match, each once, in the order of the patterns."""
     out: list[Path] = []
     for pattern in patterns:
         found = sorted(Path(folder).glob(pattern))
@@ -144,7 +165,4 @@ def _described(path: Path, folder: str | Path, licences: Mapping[str, str]) -> d
 
 
 def _by_axiom(pairs: Iterable[PreferencePair]) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for pair in pairs:
-        counts[pair.axiom] += 1
-    return dict(sorted(counts.items()))
+    return dict(sorted(Counter(pair.axiom for pair in pairs).items()))

@@ -1,18 +1,24 @@
-"""The preference model in torch: a pretrained encoder, its family's own pooling, and one linear head per contribution."""
+"""The preference model in torch: a pretrained encoder, its family's own pooling, one linear head per contribution."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from prefmodel.errors import BundleError
 from prefmodel.types import CONTRIBUTIONS
 
 HEADS = "heads.safetensors"
-"""File of a checkpoint that holds the heads one by one; `model.safetensors` holds their sum as an ordinary classifier."""
+"""File of a checkpoint with the heads one by one; `model.safetensors` holds their sum as an ordinary classifier."""
+
+ATTENTION_DROPOUT = ("attention_dropout", "attention_probs_dropout_prob")
+"""Names under which models that call dropout as a function keep its probability, in modules and configurations."""
 
 
 class PreferenceNet(nn.Module):
@@ -22,15 +28,24 @@ class PreferenceNet(nn.Module):
     checkpoint loads with `AutoModelForSequenceClassification` and gives the same score.
 
     Args:
-        classifier: a transformers model for sequence classification with one label.
+        classifier: a transformers model for sequence classification with one label; its last layer is replaced.
         weight: float32 [contributions, hidden], the heads; by default the classifier's own layer becomes the
-            head `relevance`, times `start`, and the other heads start at zero.
-        bias: float32 [contributions].
+            head `relevance`, times `start` and without its bias, and the other heads start at zero.
+        bias: float32 [contributions]; where the classifier's own layer has none, it stays as it is in training.
         start: factor on the classifier's own layer.
 
     Raises:
         BundleError: the classifier does not end in one linear layer with one output.
+
+    >>> from transformers import BertConfig, BertForSequenceClassification
+    >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, num_labels=1)
+    >>> net = PreferenceNet(BertForSequenceClassification(config))
+    >>> net(torch.ones(2, 5, dtype=torch.long), torch.ones(2, 5, dtype=torch.long)).shape
+    torch.Size([2, 6])
     """
+
+    classifier: Any  # transformers has no types
+    heads: nn.Linear
 
     def __init__(
         self, classifier: nn.Module, weight: Tensor | None = None, bias: Tensor | None = None, start: float = 1.0
@@ -38,6 +53,7 @@ class PreferenceNet(nn.Module):
         super().__init__()
         self.classifier = classifier
         self._last, last = _last_layer(classifier)
+        self._has_bias = last.bias is not None
         heads = nn.Linear(last.in_features, len(CONTRIBUTIONS))
         with torch.no_grad():
             if weight is None or bias is None:
@@ -47,11 +63,13 @@ class PreferenceNet(nn.Module):
             else:
                 heads.weight.copy_(weight)
                 heads.bias.copy_(bias)
+        heads.bias.requires_grad_(self._has_bias)  # else the ordinary classifier could not hold what it learns
         classifier.set_submodule(self._last, heads)
         self.heads = heads
+        self.train(classifier.training)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Return the contributions, float [batch, 6]; inputs are int64 [batch, tokens]. Their sum is the score."""
+        """Return the contributions in logits, float [batch, 6]; inputs are int64 [batch, tokens]."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None and self.takes_type_ids:
             inputs["token_type_ids"] = token_type_ids
@@ -70,64 +88,99 @@ class PreferenceNet(nn.Module):
 
     @classmethod
     def from_base(cls, base: str | Path, start: float = 1.0, dropout: float | None = None) -> PreferenceNet:
-        """Load a pretrained encoder from a folder or the Hub and put new heads on it.
+        """Load a pretrained encoder and put new heads on it.
 
         Args:
-            base: a folder, or the name of a model on the Hub.
+            base: a folder, or the name of a model on the Hub. Without a classification layer of its own, the head
+                `relevance` starts at random.
             start: factor on the classification layer that the base brings along.
-            dropout: replaces every dropout probability of the encoder.
+            dropout: replaces every dropout probability of the encoder; none leaves them.
+
+        Raises:
+            BundleError: there is no such model, or it does not end in one linear layer with one output.
         """
         net = cls(_load(base), start=start)
         if dropout is not None:
-            for module in net.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = dropout
-            for name in ("attention_probs_dropout_prob", "attention_dropout"):
-                if hasattr(net.config, name):
-                    setattr(net.config, name, dropout)
+            _set_dropout(net, dropout)
         return net
 
     @classmethod
     def from_checkpoint(cls, folder: str | Path) -> PreferenceNet:
-        """Load a folder that `save` wrote."""
+        """Load a folder that `save` wrote; raise BundleError when it is none."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         path = Path(folder) / HEADS
         if not path.is_file():
             raise BundleError(f"{folder} is no checkpoint: it has no {HEADS}")
-        heads = load_file(path)
-        return cls(_load(folder), heads["weight"], heads["bias"])
+        try:
+            heads = load_file(path)
+            return cls(_load(folder), heads["weight"], heads["bias"])
+        except (SafetensorError, KeyError, RuntimeError) as error:
+            raise BundleError(f"{path}: damaged: {_one_line(error)}") from None
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json`, `model.safetensors` (one label: the sum of the heads) and `heads.safetensors`."""
         from safetensors.torch import save_file
 
-        last = nn.Linear(self.heads.in_features, 1)
+        _quiet_bars()
+        weight, bias = self.heads.weight.detach().float(), self.heads.bias.detach().float()
+        last = nn.Linear(self.heads.in_features, 1, bias=self._has_bias)
         with torch.no_grad():
-            last.weight.copy_(self.heads.weight.sum(0, keepdim=True))
-            last.bias.copy_(self.heads.bias.sum(0, keepdim=True))
+            last.weight.copy_(weight.sum(0, keepdim=True))
+            if self._has_bias:
+                last.bias.copy_(bias.sum(0, keepdim=True))
         self.classifier.set_submodule(self._last, last)
         try:
             self.classifier.save_pretrained(folder)
         finally:
             self.classifier.set_submodule(self._last, self.heads)
-        heads = {"weight": self.heads.weight.detach().float(), "bias": self.heads.bias.detach().float()}
-        save_file({name: tensor.contiguous() for name, tensor in heads.items()}, Path(folder) / HEADS)
+        save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, Path(folder) / HEADS)
 
 
-def _load(base: str | Path) -> nn.Module:
+def load_tokenizer(base: str | Path) -> Tokenizer:
+    """Load `tokenizer.json` of a folder or of a model on the Hub; raise BundleError when there is none."""
+    path = Path(base) / "tokenizer.json"
+    try:
+        if not path.is_file():
+            from huggingface_hub import hf_hub_download
+
+            path = Path(hf_hub_download(str(base), "tokenizer.json"))
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # huggingface_hub and tokenizers raise many kinds; all mean the same to the user
+        raise BundleError(f"{base}: no tokenizer.json: {_one_line(error)}") from None
+
+
+def save_tokenizer(base: str | Path, folder: Path) -> None:
+    """Write the tokenizer of `base` to `folder`, with the settings that transformers wants beside it."""
+    load_tokenizer(base).save(str(folder / "tokenizer.json"))
+    settings = Path(base) / "tokenizer_config.json"
+    if settings.is_file():
+        shutil.copyfile(settings, folder / settings.name)
+
+
+def _load(base: str | Path) -> Any:
     from transformers import AutoModelForSequenceClassification
 
+    _quiet_bars()
     try:
-        model: nn.Module = AutoModelForSequenceClassification.from_pretrained(
+        model = AutoModelForSequenceClassification.from_pretrained(
             str(base), num_labels=1, dtype=torch.float32, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{base}: cannot be loaded as a model: {' '.join(str(error).split())[:300]}") from None
+    except Exception as error:  # of transformers, of safetensors, of the Hub: no common base
+        raise BundleError(f"{base}: cannot be loaded as a model: {_one_line(error)}") from None
     model.config.problem_type = None
     model.config.id2label = {0: "score"}
     model.config.label2id = {"score": 0}
     return model
+
+
+def _quiet_bars() -> None:
+    """Keep transformers' progress bars, which last for a second, out of logs."""
+    if not sys.stderr.isatty():
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _last_layer(classifier: nn.Module) -> tuple[str, nn.Linear]:
@@ -136,3 +189,17 @@ def _last_layer(classifier: nn.Module) -> tuple[str, nn.Linear]:
     if len(found) != 1:
         raise BundleError(f"{type(classifier).__name__} has {len(found)} linear layers with one output; allowed: one")
     return found[0]
+
+
+def _set_dropout(net: PreferenceNet, dropout: float) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+    for holder in (net.config, *net.modules()):
+        for name in ATTENTION_DROPOUT:
+            if isinstance(getattr(holder, name, None), float):
+                setattr(holder, name, dropout)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

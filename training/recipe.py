@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """Which files the pairs come from. Names and globs are relative to the folder given as `--data`.
+    """Which files the pairs come from: names and globs inside the folder given as `--data`.
 
     Args:
         threads: files of threads, for the axioms.
@@ -31,6 +32,9 @@ class DataConfig:
         limits: at most so many training pairs of an axiom ("relevance") or of one source of it ("human/hh_helpful").
         heldout: at most so many pairs of each axiom in "dev", and as many in "test".
         licences: glob of a file to its licence, for the card.
+
+    Raises:
+        InputError: a value is not allowed.
     """
 
     threads: tuple[str, ...] = ()
@@ -46,7 +50,18 @@ class DataConfig:
         unknown = [a for a in self.axioms if a not in NAMES]
         if unknown:
             raise InputError(f"data.axioms holds {shown(unknown[0])}; allowed: {', '.join(NAMES)}")
-        _at_least(self, "data.heldout", self.heldout, 1)
+        for name in ("threads", "labels", "pairs", "exclude"):
+            for pattern in getattr(self, name):
+                if not pattern or Path(pattern).is_absolute():
+                    raise InputError(f"data.{name} holds {shown(pattern)}; allowed: names and globs inside --data")
+        for name, most in self.limits.items():
+            # Files of ready pairs bring axioms of their own.
+            if name.partition("/")[0] not in NAMES and not self.pairs:
+                raise InputError(
+                    f"data.limits holds {shown(name)}; allowed: AXIOM or AXIOM/SOURCE of {', '.join(NAMES)}"
+                )
+            _check_range(f"data.limits.{name}", most, 0)
+        _check_range("data.heldout", self.heldout, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +74,20 @@ class TrainConfig:
         batch_tokens: padded tokens in one forward pass; a small number suits the caches of a CPU.
         learning_rate: peak, for the encoder; it rises linearly over `warmup` and falls to zero along a cosine.
         head_learning_rate: peak, for the heads.
-        warmup: share of the updates.
+        warmup: share of the updates, below 1.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
-        dropout: in the encoder.
+        dropout: in the encoder, below 1.
         start: factor on the classification layer that the base brings along.
         principle_weight: weight of the loss on a pair's own contribution, beside 1 for the loss on the sum.
         margin_scale: factor on the margins of the pairs.
         centre: weight of the squared mean score, which keeps scores near zero.
         freeze_embeddings: leave the word embeddings as they are.
         eval_every: updates between two looks at the development pairs.
-        save_every: updates between two resumable checkpoints.
+        save_every: updates between two resumable states.
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     epochs: int = 1
@@ -90,15 +108,26 @@ class TrainConfig:
     save_every: int = 50
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "step_pairs", "batch_tokens", "eval_every", "save_every"):
-            _at_least(self, f"train.{name}", getattr(self, name), 1)
+        counts = ("epochs", "step_pairs", "batch_tokens", "eval_every", "save_every")
+        shares = ("warmup", "dropout")
         for f in fields(self):
-            _at_least(self, f"train.{f.name}", getattr(self, f.name), 0)
+            value = getattr(self, f.name)
+            _check_range(f"train.{f.name}", value, int(f.name in counts), 1 if f.name in shares else math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The whole configuration of a run: the pretrained base, a seed, and the three parts above.
+    """The whole configuration of a run.
+
+    Args:
+        base: the pretrained start, a folder or the name of a model on the Hub.
+        seed: of the pairs, their order and what starts at random.
+        data: what the model is trained on.
+        encoding: how much of a question and an answer it sees.
+        train: how it is trained.
+
+    Raises:
+        InputError: a value is not allowed.
 
     >>> Recipe.from_dict({"base": "some/encoder", "train": {"epochs": 2}}).train.epochs
     2
@@ -110,24 +139,30 @@ class Recipe:
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        if not self.base.strip():
+            raise InputError(f"base is {shown(self.base)}; allowed: a folder, or the name of a model on the Hub")
+        _check_range("seed", self.seed, 0, 2**63)
+
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
-        """Read a TOML file.
+        """Read a TOML file; its tables and keys are the names of the fields above.
 
         Raises:
             FileFormatError: the file is missing or no TOML, or a key or value is not allowed; the text names it.
         """
         try:
             return cls.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError:
-            raise FileFormatError(f"{path}: no such recipe") from None
+        except OSError as error:
+            raise FileFormatError(f"{path}: no recipe: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as error:
             raise FileFormatError(f"{path}: {error}") from None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """Build a recipe from the tables of a TOML file; raise InputError for an unknown key or a wrong value."""
-        return _filled(cls, values, "")
+        recipe: Recipe = _filled(cls, values, "")
+        return recipe
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, to be saved with the run."""
@@ -135,6 +170,16 @@ class Recipe:
 
 
 _PARTS: dict[str, type] = {"data": DataConfig, "encoding": EncodingConfig, "train": TrainConfig}
+_ALLOWED = {
+    "str": "text",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "tuple[str, ...]": "a list of texts",
+    "Mapping[str, int]": "a table of whole numbers",
+    "Mapping[str, str]": "a table of texts",
+}
+"""What a value of each annotated type may be, for people."""
 
 
 def _filled(cls: type, values: Mapping[str, Any], where: str) -> Any:
@@ -156,21 +201,25 @@ def _filled(cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 def _typed(name: str, value: Any, kind: str) -> Any:
     """Return `value` if it is of the annotated type; lists become tuples, whole numbers serve as floats."""
-    allowed = {
+    good = {
         "str": isinstance(value, str),
         "bool": isinstance(value, bool),
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "float": isinstance(value, int | float) and not isinstance(value, bool),
+        "int": _is_whole(value),
+        "float": _is_whole(value) or isinstance(value, float),
         "tuple[str, ...]": isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
-        "Mapping[str, int]": isinstance(value, Mapping) and all(isinstance(v, int) for v in value.values()),
+        "Mapping[str, int]": isinstance(value, Mapping) and all(map(_is_whole, value.values())),
         "Mapping[str, str]": isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()),
     }
-    if not allowed[kind]:
-        raise InputError(f"{name} is {shown(value)}; allowed: {kind}")
+    if not good[kind]:
+        raise InputError(f"{name} is {shown(value)}; allowed: {_ALLOWED[kind]}")
     return tuple(value) if isinstance(value, list) else value
 
 
-def _at_least(obj: object, name: str, value: float, low: float) -> None:
-    assert is_dataclass(obj)
-    if value < low:
-        raise InputError(f"{name} is {value}; allowed: {low} or more")
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_range(name: str, value: float, low: float, below: float = math.inf) -> None:
+    if not low <= value < below:  # NaN is in no range
+        allowed = f"{low:g} to below {below:g}" if below < math.inf else f"{low:g} or more, finite"
+        raise InputError(f"{name} is {value}; allowed: {allowed}")

@@ -1,0 +1,252 @@
+"""A checkpoint as a bundle: graphs, tokenizer, scale and card, written only when the graphs agree with the model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.calibrate import fit_temperature
+from export.card import card
+from export.graph import write_graph
+from export.parity import Parity, check, parity
+from export.quantize import write_int8
+from prefmodel.baselines import bm25, longer
+from prefmodel.bundle import Bundle, write_manifest
+from prefmodel.encoding import EncodingConfig, PairEncoder
+from prefmodel.errors import FileFormatError, InputError, PrefModelError
+from prefmodel.evaluation import evaluate_pairs
+from prefmodel.files import read_pairs
+from prefmodel.model import PreferenceModel
+from prefmodel.session import usable_cpus
+from prefmodel.types import CONTRIBUTIONS, PreferencePair
+from training.measure import contributions, sample_by_axiom
+from training.model import HEADS, PreferenceNet, load_tokenizer
+
+FLOAT = NDArray[np.float32]
+BATCH_TOKENS = 2048
+ANCHOR_PAIRS = 50
+"""Development pairs of each axiom that set the zero of the contributions."""
+PARITY_PAIRS = 1000
+"""Test pairs on which graphs are compared with the torch model, which is slow in float32 on a CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heldout:
+    """Pairs that the model was not trained on.
+
+    Args:
+        dev: set the zero of each contribution, `ANCHOR_PAIRS` of each axiom; the human labels fit the temperature.
+        test: show how often the model is right, and `PARITY_PAIRS` of them how far the graphs are from the model.
+    """
+
+    dev: list[PreferencePair]
+    test: list[PreferencePair]
+
+
+def export(
+    checkpoint: str | Path,
+    out: str | Path,
+    heldout: Sequence[str | Path] = (),
+    precisions: Sequence[str] = ("float32", "int8"),
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Write the bundle of a checkpoint and return its folder.
+
+    Args:
+        checkpoint: folder of a training run; or of a sequence classifier with one label, whose whole score then counts
+            as relevance.
+        out: a new folder.
+        heldout: files of pairs that were not trained on; by default those that the run kept.
+        precisions: "float32", "int8" or both.
+        say: is told what was measured.
+
+    Raises:
+        PrefModelError: the checkpoint cannot be read or exported, there are fewer than 1,000 held-out pairs, or int8
+            is too far from the model. Nothing is written then.
+    """
+    checkpoint, out = Path(checkpoint), Path(out)
+    if not precisions or not set(precisions) <= {"float32", "int8"}:
+        raise InputError(f"precisions is {list(precisions)}; allowed: float32, int8 or both")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"output is {out}, which exists; allowed: a new folder")
+    if not checkpoint.is_dir():
+        raise InputError(f"checkpoint is {checkpoint}; allowed: a folder")
+    run, encoding = _run(checkpoint)
+    net = PreferenceNet.from_checkpoint(checkpoint) if (checkpoint / HEADS).is_file() else _plain(checkpoint, say)
+    torch.set_num_threads(usable_cpus())
+    encoder = PairEncoder(load_tokenizer(checkpoint), encoding)
+    pairs = _heldout(checkpoint, heldout)
+
+    reference = sample_by_axiom(pairs.dev, ANCHOR_PAIRS)
+    human = [pair for pair in pairs.dev if pair.axiom == "human"]
+    compared = Random(0).sample(pairs.test, min(PARITY_PAIRS, len(pairs.test)))
+    say(f"scoring {len(reference) + len(human)} development and {len(compared)} test pairs with torch")
+    anchor(net, torch_scores(net, encoder, reference, bfloat16=True))
+    temperature = 1.0
+    if human:
+        labelled = torch_scores(net, encoder, human, bfloat16=True).sum(2)
+        temperature = fit_temperature(labelled[0] - labelled[1])
+    say(f"temperature {temperature:.3f}, fitted on {len(human)} human-labelled development pairs")
+    expected = torch_scores(net, encoder, compared).sum(2)
+
+    with tempfile.TemporaryDirectory(prefix="prefmodel-") as temporary:
+        folder = Path(temporary)
+        (folder / "onnx").mkdir()
+        _write_model_files(net, encoder, checkpoint, folder)
+        write_graph(net, folder / "onnx" / "model.onnx", encoder.pad(encoder.encode_batch(*_example())))
+        if "int8" in precisions:
+            write_int8(folder / "onnx" / "model.onnx", folder / "onnx" / "model_int8.onnx")
+        facts = _facts(run, checkpoint)
+        write_manifest(folder, encoding, CONTRIBUTIONS, temperature, facts)
+        agreement: dict[str, Parity] = {}
+        for precision in ("float32", *(["int8"] if "int8" in precisions else [])):
+            model = PreferenceModel(Bundle.open(folder, precision=precision))
+            agreement[precision] = parity(expected, graph_scores(model, compared).sum(2), temperature)
+            say(f"{precision}: {agreement[precision]}")
+            if precision != "float32":
+                check(agreement[precision])
+        if "float32" not in precisions:
+            (folder / "onnx" / "model.onnx").unlink()
+        facts["parity"] = {precision: result.to_dict() for precision, result in agreement.items()}
+        write_manifest(folder, encoding, CONTRIBUTIONS, temperature, facts)
+        facts["accuracy"] = heldout_accuracy(PreferenceModel(Bundle.open(folder)), pairs.test)
+        write_manifest(folder, encoding, CONTRIBUTIONS, temperature, facts)
+        (folder / "README.md").write_text(card(Bundle.open(folder)), encoding="utf-8")
+        shutil.copytree(folder, out, dirs_exist_ok=True)
+    return out
+
+
+def anchor(net: PreferenceNet, reference: FLOAT) -> None:
+    """Shift the bias of each head so that its contribution has zero mean over the reference answers.
+
+    Args:
+        net: changed in place.
+        reference: contributions of the reference answers, float32 [..., contributions].
+    """
+    mean = reference.reshape(-1, reference.shape[-1]).mean(axis=0, dtype=np.float64)
+    with torch.no_grad():
+        net.heads.bias.sub_(torch.from_numpy(mean).to(net.heads.bias))
+
+
+def torch_scores(
+    net: PreferenceNet, encoder: PairEncoder, pairs: Sequence[PreferencePair], bfloat16: bool = False
+) -> FLOAT:
+    """Return the contributions of the chosen and the rejected answers, float32 [2, pairs, contributions]."""
+    questions = [p.question for p in pairs]
+    sides = encoder.encode_batch(questions * 2, [p.chosen for p in pairs] + [p.rejected for p in pairs])
+    return contributions(net, encoder, sides, BATCH_TOKENS, bfloat16).reshape(2, len(pairs), -1)
+
+
+def graph_scores(model: PreferenceModel, pairs: Sequence[PreferencePair]) -> FLOAT:
+    """Return the contributions that a bundle gives, float32 [2, pairs, contributions]."""
+    questions = [p.question for p in pairs]
+    scores = model.score_batch(questions * 2, [p.chosen for p in pairs] + [p.rejected for p in pairs])
+    return scores.contributions.reshape(2, len(pairs), -1)
+
+
+def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) -> dict[str, Any]:
+    """Return accuracy by axiom beside its baselines, and how well each contribution tells each principle's pairs.
+
+    `axioms[name]` has pairs, accuracy, low, high (95%), longer and bm25. `contributions[principle][contribution]` is
+    the accuracy of one contribution alone on the pairs of a principle; a principle is `trusted` when its own
+    contribution tells best.
+    """
+    scores = graph_scores(model, pairs)
+    known = {
+        (pair.question, text): scores[side, i].sum()
+        for side in (0, 1)
+        for i, pair in enumerate(pairs)
+        for text in ((pair.chosen, pair.rejected)[side],)
+    }
+    scorers = {
+        "model": lambda qs, answers: np.array([known[q, a] for q, a in zip(qs, answers, strict=True)], np.float32),
+        "longer": longer,
+        "bm25": bm25,
+    }
+    axioms: dict[str, Any] = {}
+    for name in sorted({p.axiom for p in pairs}):
+        part = [p for p in pairs if p.axiom == name]
+        found = evaluate_pairs(part, scorers).accuracy
+        own = found["model"]
+        axioms[name] = {"pairs": len(part), "accuracy": own.value, "low": own.low, "high": own.high}
+        axioms[name] |= {"longer": found["longer"].value, "bm25": found["bm25"].value}
+        axioms[name] = {k: round(v, 4) for k, v in axioms[name].items()}
+    margins = scores[0] - scores[1]
+    table: dict[str, dict[str, float]] = {}
+    for name in CONTRIBUTIONS:
+        rows = np.array([(p.principle or "general") == name for p in pairs])
+        if rows.any():
+            right = (margins[rows] > 0) + 0.5 * (margins[rows] == 0)
+            table[name] = dict(zip(CONTRIBUTIONS, right.mean(0).round(4).tolist(), strict=True))
+    trusted = [name for name, row in table.items() if row[name] == max(row.values())]
+    return {"axioms": axioms, "contributions": table, "trusted": trusted}
+
+
+def _run(checkpoint: Path) -> tuple[dict[str, Any], EncodingConfig]:
+    path = checkpoint / "run.json"
+    if not path.is_file():
+        return {}, EncodingConfig()
+    try:
+        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return run, EncodingConfig(**run["recipe"]["encoding"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(f"{path}: not the record of a run: {error}") from None
+
+
+def _plain(checkpoint: Path, say: Callable[[str], None]) -> PreferenceNet:
+    say(f"{checkpoint} has no {HEADS}: its whole score counts as relevance")
+    return PreferenceNet.from_base(checkpoint)
+
+
+def _heldout(checkpoint: Path, given: Sequence[str | Path]) -> Heldout:
+    """Read the held-out pairs: those of the run, or the given ones, every other of which serves as development."""
+    if given:
+        pairs = [pair for path in given for pair in read_pairs(path)]
+        parts = Heldout(pairs[::2], pairs[1::2])
+    else:
+        files = [checkpoint / "heldout" / f"{name}.jsonl.gz" for name in ("dev", "test")]
+        if not all(path.is_file() for path in files):
+            raise PrefModelError(f"{checkpoint} has no held-out pairs; name files of pairs with --heldout")
+        parts = Heldout(*(list(read_pairs(path)) for path in files))
+    if not parts.dev or not parts.test:
+        raise PrefModelError("there are no held-out pairs; name files of pairs with --heldout")
+    return parts
+
+
+def _example() -> tuple[list[str], list[str]]:
+    return ["Why is the sky blue?", "Who brews beer?"], ["Air scatters blue light most.", "Brewers do."]
+
+
+def _write_model_files(net: PreferenceNet, encoder: PairEncoder, checkpoint: Path, folder: Path) -> None:
+    config = {k: v for k, v in net.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
+    config |= {"architectures": [type(net.classifier).__name__], "id2label": {"0": "score"}, "label2id": {"score": 0}}
+    (folder / "config.json").write_text(json.dumps(config, indent=1, default=str) + "\n", encoding="utf-8")
+    load_tokenizer(checkpoint).save(str(folder / "tokenizer.json"))
+
+
+def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+    if not run:
+        return {"base": checkpoint.name, "notes": "exported as it is, without training"}
+    recipe, data = run["recipe"], run["data"]
+    return {
+        "base": recipe["base"],
+        "base_sha256": run.get("base_sha256"),
+        "recipe": recipe,
+        "data": data["files"],
+        "excluded_files": data["excluded_files"],
+        "pairs": data["pairs"]["train"],
+        "left_out": data["left_out"],
+        "updates": run["updates"],
+        "hours": round(run["seconds"] / 3600, 2),
+        "device": run["device"],
+    }

@@ -1,0 +1,34 @@
+"""`prefmodel export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the bundle, new.")
+@click.option(
+    "--heldout",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of pairs not trained on; may be repeated. Default: those that the training run kept.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(["float32", "int8"]),
+    help="Which graphs to keep; may be repeated. Default: both.",
+)
+def export(checkpoint: Path, output: Path, heldout: tuple[Path, ...], precisions: tuple[str, ...]) -> None:
+    """Turn CHECKPOINT, the folder of a training run, into a bundle that is served without torch.
+
+    Refuses an int8 graph that is too far from the trained model on held-out pairs.
+    """
+    from export.bundle import export as run
+
+    folder = run(checkpoint, output, heldout, precisions or ("float32", "int8"), lambda t: click.echo(t, err=True))
+    click.echo(folder)

@@ -1,0 +1,69 @@
+"""The torch model as an ONNX graph with the outputs `logits` and `contributions`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from prefmodel.encoding import INT
+from prefmodel.errors import PrefModelError
+from training.model import PreferenceNet
+
+OPSET = 18
+"""The lowest that torch's exporter writes without converting; onnxruntime reads it since 1.14."""
+
+
+class ServedNet(nn.Module):
+    """What a bundle's graph computes: `logits` float32 [batch, 1], the sum of `contributions` float32 [batch, 6]."""
+
+    def __init__(self, net: PreferenceNet):
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Take int64 [batch, tokens] each; return (logits [batch, 1], contributions [batch, 6])."""
+        contributions = self.net(input_ids, attention_mask, token_type_ids)
+        return contributions.sum(1, keepdim=True), contributions
+
+
+def write_graph(net: PreferenceNet, path: Path, example: dict[str, INT]) -> None:
+    """Write a float32 graph with dynamic batch and length, its weights inside.
+
+    Args:
+        net: the model; it is put into evaluation mode.
+        path: the `.onnx` file.
+        example: a padded batch of at least two inputs, int64 [batch, tokens] by name.
+
+    Raises:
+        PrefModelError: torch cannot export this architecture.
+    """
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if net.takes_type_ids else [])]
+    # Plain products and a softmax: onnxruntime fuses and quantises these; torch's fused attention it would not know.
+    net.classifier.set_attn_implementation("eager")
+    served = ServedNet(net.float().cpu()).eval()
+    batch, tokens = torch.export.Dim("batch", min=1), torch.export.Dim("tokens", min=2)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not there
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        try:
+            torch.onnx.export(
+                served,
+                tuple(torch.from_numpy(example[name]) for name in names),
+                str(path),
+                input_names=names,
+                output_names=["logits", "contributions"],
+                dynamic_shapes=tuple({0: batch, 1: tokens} for _ in names),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:  # the exporter's errors share no base but Exception
+            line = " ".join(str(error).split())[:300]
+            raise PrefModelError(f"{type(net.classifier).__name__} cannot be exported: {line}") from None

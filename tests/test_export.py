@@ -1,0 +1,212 @@
+"""Export: a trained checkpoint becomes a bundle that gives the same scores, or none is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForSequenceClassification
+
+from export.calibrate import fit_temperature
+from export.parity import check, parity
+from prefmodel import PreferenceModel
+from prefmodel.bundle import Bundle
+from prefmodel.cli import main
+from prefmodel.errors import PrefModelError
+from prefmodel.files import read_pairs, write_pairs
+from prefmodel.types import CONTRIBUTIONS
+from tests.small_run import SmallRun, labels, small_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose held-out labels are enough for the gate."""
+    folder = tmp_path_factory.mktemp("trained")
+    run: SmallRun = small_run(folder / "in")
+    done = run.variant("short", epochs=3).train(folder / "run")
+    assert done.exit_code == 0, done.output
+    for name, seed in (("dev", 8), ("test", 9)):
+        write_pairs(folder / "run" / "heldout" / f"{name}.jsonl.gz", labels(Random(seed), 1000))
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path) -> tuple[Path, Result]:
+    done = export(trained, trained.parent / "bundle")
+    assert done.exit_code == 0, done.output
+    return trained.parent / "bundle", done
+
+
+def export(checkpoint: Path, out: Path, *more: object) -> Result:
+    return CliRunner().invoke(main, ["export", str(checkpoint), "-o", str(out), *map(str, more)])
+
+
+def test_graph_gives_the_scores_of_the_checkpoint(trained: Path, exported: tuple[Path, Result]) -> None:
+    pairs = list(read_pairs(trained / "heldout" / "test.jsonl.gz"))[:50]
+    questions, answers = [p.question for p in pairs], [p.chosen for p in pairs]
+    model = PreferenceModel.from_pretrained(exported[0], precision="float32")
+    got = model.score(questions, answers)
+
+    plain = AutoModelForSequenceClassification.from_pretrained(trained).eval()
+    encoder = model.bundle.encoder()
+    batch = encoder.pad(encoder.encode_batch(questions, answers))
+    with torch.no_grad():
+        want = plain(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits[:, 0].numpy()
+    shift = got - want  # the bundle's zero is the mean of the development answers
+    assert np.ptp(shift) < 1e-3
+    assert np.std(want) > 0.1
+
+
+def test_contributions_sum_to_the_score_and_have_zero_mean(trained: Path, exported: tuple[Path, Result]) -> None:
+    pairs = list(read_pairs(trained / "heldout" / "dev.jsonl.gz"))
+    model = PreferenceModel.from_pretrained(exported[0], precision="float32")
+    sides = [p.chosen for p in pairs] + [p.rejected for p in pairs]
+    scores = model.score_batch([p.question for p in pairs] * 2, sides)
+    assert model.bundle.contributions == CONTRIBUTIONS
+    assert scores.contributions.sum(1) == pytest.approx(scores.scores, abs=1e-4)
+    assert scores.contributions.mean(0) == pytest.approx(np.zeros(6), abs=1e-3)
+    assert np.abs(scores.contributions).max() > 0.1
+
+
+def test_int8_is_the_default_and_close(exported: tuple[Path, Result]) -> None:
+    bundle = Bundle.open(exported[0])
+    assert bundle.precision == "int8"
+    kinds = {node.op_type for node in onnx.load(bundle.onnx).graph.node}
+    assert "MatMulInteger" in kinds
+    facts = bundle.info["training"]["parity"]["int8"]
+    assert facts["pairs"] == 1000
+    assert facts["flipped"] <= 0.02
+    assert facts["tau"] >= 0.97
+    assert facts["max_difference"] > 0
+
+
+def test_what_is_measured_is_said_and_recorded(exported: tuple[Path, Result]) -> None:
+    folder, done = exported
+    assert done.stdout.strip() == str(folder)
+    for pattern in (r"temperature \d", r"float32: 1000 pairs: largest difference", r"int8: 1000 pairs.*Kendall tau"):
+        assert re.search(pattern, done.stderr)
+    facts = Bundle.open(folder).info["training"]
+    assert facts["accuracy"]["axioms"]["human"]["accuracy"] > 0.9
+    assert facts["accuracy"]["axioms"]["human"]["bm25"] < 0.6
+    assert facts["accuracy"]["contributions"]["general"]["general"] > 0.9
+    assert set(facts["accuracy"]["trusted"]) <= set(CONTRIBUTIONS)
+    assert facts["pairs"]["human"] > 100
+    assert facts["data"][0]["sha256"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "CC0" in card
+    assert f"{facts['accuracy']['axioms']['human']['accuracy']:.3f}" in card
+
+
+def test_temperature_is_that_of_the_human_labels(trained: Path, exported: tuple[Path, Result]) -> None:
+    pairs = list(read_pairs(trained / "heldout" / "dev.jsonl.gz"))
+    model = PreferenceModel.from_pretrained(exported[0], precision="float32")
+    questions = [p.question for p in pairs]
+    margins = model.score(questions, [p.chosen for p in pairs]) - model.score(questions, [p.rejected for p in pairs])
+    assert model.bundle.temperature == pytest.approx(fit_temperature(margins), rel=0.02)
+
+
+def test_one_precision_alone(trained: Path, tmp_path: Path) -> None:
+    assert export(trained, tmp_path / "int8", "--precision", "int8").exit_code == 0
+    assert not (tmp_path / "int8" / "onnx" / "model.onnx").exists()
+    assert PreferenceModel.from_pretrained(tmp_path / "int8").bundle.precision == "int8"
+    assert export(trained, tmp_path / "float32", "--precision", "float32").exit_code == 0
+    assert PreferenceModel.from_pretrained(tmp_path / "float32").bundle.precision == "float32"
+
+
+def test_too_few_pairs_for_int8(trained: Path, tmp_path: Path) -> None:
+    write_pairs(tmp_path / "few.jsonl", labels(Random(4), 500))
+    done = export(trained, tmp_path / "out", "--heldout", tmp_path / "few.jsonl")
+    assert done.exit_code == 1
+    assert "250 pairs; allowed: at least 1000" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plain_classifier_counts_as_relevance(trained: Path, tmp_path: Path) -> None:
+    base = trained.parent / "in" / "base"
+    done = export(base, tmp_path / "out", "--heldout", trained / "heldout" / "test.jsonl.gz", "--precision", "float32")
+    assert done.exit_code == 0, done.output
+    model = PreferenceModel.from_pretrained(tmp_path / "out")
+    explanation = model.explain("word1 word2?", "word3 clear.")
+    assert explanation.contributions["relevance"] == pytest.approx(explanation.score, abs=1e-4)
+    assert explanation.score != 0
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "no held-out pairs", "broken record"])
+def test_no_checkpoint(kind: str, trained: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    said = {
+        "missing": "allowed: a folder",
+        "empty": "cannot be loaded as a model",
+        "no held-out pairs": "name files of pairs with --heldout",
+        "broken record": "run.json: not the record of a run",
+    }
+    if kind == "empty":
+        checkpoint.mkdir()
+    elif kind != "missing":
+        shutil.copytree(trained, checkpoint)
+        if kind == "no held-out pairs":
+            shutil.rmtree(checkpoint / "heldout")
+        else:
+            (checkpoint / "run.json").write_text("{}")
+    done = export(checkpoint, tmp_path / "out")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert said[kind] in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_that_exists_is_refused(exported: tuple[Path, Result], trained: Path) -> None:
+    before = (exported[0] / "prefmodel.json").read_bytes()
+    done = export(trained, exported[0])
+    assert done.exit_code == 1
+    assert "which exists; allowed: a new folder" in done.stderr
+    assert (exported[0] / "prefmodel.json").read_bytes() == before
+
+
+def test_bundle_config_has_one_label(exported: tuple[Path, Result]) -> None:
+    config = json.loads((exported[0] / "config.json").read_text())
+    assert config["id2label"] == {"0": "score"}
+
+
+def scores(seed: int, noise: float, pairs: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(2, pairs)).astype(np.float32)
+    return first, (first + noise * rng.normal(size=(2, pairs))).astype(np.float32)
+
+
+def test_gate_lets_small_noise_through_and_stops_large() -> None:
+    check(parity(*scores(0, 0.01), temperature=1.0))
+    with pytest.raises(PrefModelError, match=r"flips .* of the clear pairs; allowed: at most 2%"):
+        check(parity(*scores(0, 0.5), temperature=1.0))
+    with pytest.raises(PrefModelError, match=r"Kendall tau .* at least 0\.97"):
+        check(parity(*scores(0, 0.06), temperature=1.0))
+    with pytest.raises(PrefModelError, match="999 pairs; allowed: at least 1000"):
+        check(parity(*scores(0, 0.01, pairs=999), temperature=1.0))
+
+
+def test_parity_by_hand() -> None:
+    first = np.array([[1.0, 1.0, 1.0, 0.1], [0.0, 0.0, 0.0, 0.0]], np.float32)
+    second = np.array([[1.0, 1.0, -1.0, -0.1], [0.0, 0.0, 0.0, 0.0]], np.float32)
+    result = parity(first, second, temperature=1.0)
+    assert (result.clear, result.flipped) == (3, pytest.approx(1 / 3))
+    assert (result.accuracy, result.accuracy_change) == (1.0, -0.5)
+    assert result.max_difference == 2.0
+
+
+@given(st.floats(0.2, 5), st.integers(0, 1000))
+def test_temperature_recovers_the_scale(true: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(scale=2 * true, size=4000)
+    right = rng.random(4000) < 1 / (1 + np.exp(-margins / true))
+    labelled = np.where(right, margins, -margins).astype(np.float32)
+    assert fit_temperature(labelled) == pytest.approx(true, rel=0.25)

@@ -1,0 +1,130 @@
+"""Recipes: what is read, and what an error says."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from prefmodel.encoding import EncodingConfig
+from prefmodel.errors import FileFormatError, InputError, PrefModelError
+from training.recipe import DataConfig, Recipe, TrainConfig
+
+DEFAULT = Path(__file__).parents[1] / "recipes" / "default.toml"
+
+
+def test_the_default_recipe_is_read():
+    recipe = Recipe.read(DEFAULT)
+    assert recipe.data.limits["human/hh_helpful"] > 0
+    assert recipe.encoding.max_tokens > recipe.encoding.question_tokens
+    assert "eval/*.jsonl.gz" in recipe.data.exclude
+
+
+def test_what_is_left_out_has_its_default():
+    assert Recipe.from_dict({"base": "b"}) == Recipe("b", 0, DataConfig(), EncodingConfig(), TrainConfig())
+
+
+def test_a_recipe_survives_its_saved_form():
+    recipe = Recipe.read(DEFAULT)
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_values_are_taken_over():
+    table = {"threads": ["a.jsonl"], "limits": {"human": 3, "human/demo": 2}, "heldout": 7}
+    recipe = Recipe.from_dict({"base": "b", "seed": 5, "data": table, "train": {"clip": 2}})
+    assert recipe.data.threads == ("a.jsonl",)
+    assert recipe.data.limits == {"human": 3, "human/demo": 2}
+    assert (recipe.seed, recipe.data.heldout, recipe.train.clip) == (5, 7, 2)
+
+
+@pytest.mark.parametrize("table", ["", "data", "encoding", "train"])
+def test_unknown_keys_are_named(table):
+    values = {"base": "b"}
+    (values.setdefault(table, {}) if table else values)["nonsense"] = 1
+    cls = {"": Recipe, "data": DataConfig, "encoding": EncodingConfig, "train": TrainConfig}[table]
+    name = f"{table}.nonsense".removeprefix(".")
+    with pytest.raises(InputError) as caught:
+        Recipe.from_dict(values)
+    assert str(caught.value) == f"{name} is unknown; allowed: {', '.join(f.name for f in fields(cls))}"
+
+
+WRONG_TYPES = {
+    "str": (3, "text"),
+    "bool": (1, "true or false"),
+    "int": (True, "a whole number"),
+    "float": ("3", "a number"),
+    "tuple[str, ...]": ("one", "a list of texts"),
+    "Mapping[str, int]": ({"human": 1.5}, "a table of whole numbers"),
+    "Mapping[str, str]": ({"*": 1}, "a table of texts"),
+}
+FIELDS = [
+    (table, f.name, str(f.type))
+    for table, cls in (("", Recipe), ("data", DataConfig), ("encoding", EncodingConfig), ("train", TrainConfig))
+    for f in fields(cls)
+    if str(f.type) in WRONG_TYPES
+]
+
+
+@pytest.mark.parametrize(("table", "name", "kind"), FIELDS)
+def test_wrong_types_are_named(table, name, kind):
+    value, allowed = WRONG_TYPES[kind]
+    values = {"base": "b"}
+    (values.setdefault(table, {}) if table else values)[name] = value
+    with pytest.raises(InputError) as caught:
+        Recipe.from_dict(values)
+    assert str(caught.value) == f"{f'{table}.{name}'.removeprefix('.')} is {value!r}; allowed: {allowed}"
+
+
+def test_every_field_can_be_checked():
+    """A field of a type that the reader does not know would be an error for every value."""
+    known = len(FIELDS) + 3  # the three tables
+    assert known == sum(len(fields(cls)) for cls in (Recipe, DataConfig, EncodingConfig, TrainConfig))
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(TrainConfig) if str(f.type) in ("int", "float")])
+def test_negative_numbers_are_refused(name):
+    with pytest.raises(InputError, match=rf"^train\.{name} is -1; allowed: [01] (or more|to below 1)"):
+        Recipe.from_dict({"base": "b", "train": {name: -1}})
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("seed = 1", "base is missing"),
+        ('base = " "', "base is ' '; allowed: a folder"),
+        ('base = "b"\nseed = -1', "seed is -1; allowed: 0 to"),
+        ('base = "b"\ntrain = 3', "train is 3; allowed: a table"),
+        ('base = "b"\n[train]\nepochs = 0', "train.epochs is 0; allowed: 1 or more"),
+        ('base = "b"\n[train]\nlearning_rate = nan', "train.learning_rate is nan; allowed: 0 or more"),
+        ('base = "b"\n[train]\nclip = inf', "train.clip is inf; allowed: 0 or more, finite"),
+        ('base = "b"\n[train]\nwarmup = 1.0', "train.warmup is 1.0; allowed: 0 to below 1"),
+        ('base = "b"\n[train]\ndropout = 1.5', "train.dropout is 1.5; allowed: 0 to below 1"),
+        ('base = "b"\n[data]\naxioms = ["beauty"]', "data.axioms holds 'beauty'; allowed: usefulness"),
+        ('base = "b"\n[data]\nheldout = 0', "data.heldout is 0; allowed: 1 or more"),
+        ('base = "b"\n[data]\nthreads = ["/a.jsonl"]', "data.threads holds '/a.jsonl'; allowed: names and globs"),
+        ('base = "b"\n[data]\nexclude = [""]', "data.exclude holds ''; allowed: names and globs"),
+        ('base = "b"\n[data.limits]\nrelevence = 3', "data.limits holds 'relevence'; allowed: AXIOM or AXIOM/SOURCE"),
+        ('base = "b"\n[data.limits]\nrelevance = -3', "data.limits.relevance is -3; allowed: 0 or more"),
+        ('base = "b"\n[encoding]\nmax_tokens = 3', "max_tokens is 3; allowed: 16 to"),
+        ("base = ", "Invalid value (at end of document)"),
+    ],
+)
+def test_an_error_names_file_key_value_and_what_is_allowed(tmp_path, toml, message):
+    path = tmp_path / "recipe.toml"
+    path.write_text(toml)
+    with pytest.raises(FileFormatError) as caught:
+        Recipe.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_limits_may_name_the_axioms_of_ready_pairs():
+    table = {"pairs": ["ready.jsonl"], "limits": {"judge/gpt": 3}}
+    assert Recipe.from_dict({"base": "b", "data": table}).data.limits == {"judge/gpt": 3}
+
+
+def test_a_missing_recipe_is_told(tmp_path):
+    with pytest.raises(PrefModelError, match=r"nowhere\.toml: no recipe: No such file"):
+        Recipe.read(tmp_path / "nowhere.toml")

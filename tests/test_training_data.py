@@ -1,0 +1,171 @@
+"""The pairs of a run: which are kept apart, which are left out, and what the report says of them."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from prefmodel.encoding import EncodingConfig, PairEncoder
+from prefmodel.errors import FileFormatError, InputError
+from prefmodel.files import sha256, write_pairs, write_threads
+from prefmodel.overlap import QuestionIndex
+from prefmodel.splits import split_of
+from prefmodel.types import CONTRIBUTIONS, PreferencePair
+from tests.small_base import word_tokenizer
+from tests.small_run import NOISE, forum, labels
+from training.data import encode, load
+from training.recipe import DataConfig
+
+CONFIG = {"labels": ("labels.jsonl",), "axioms": ("human",)}
+
+
+def read(folder, seed=0, **settings):
+    return load(DataConfig(**{**CONFIG, **settings}), folder, seed, lambda text: None)
+
+
+def pair(question, source="demo", **fields):
+    sides = {"chosen": "A careful word1.", "rejected": "A rude word2."}
+    return PreferencePair(question, **{**sides, "axiom": "human", "source": source, **fields})
+
+
+def of_split(name, rng, words=9):
+    """Return a question of a split."""
+    return next(q for q in iter(lambda: " ".join(rng.sample(NOISE, words)), None) if split_of(q) == name)
+
+
+def near(question, split):
+    """Return a question that nearly repeats another one but belongs to `split`."""
+    return next(q for q in (f"{i} thanks! {question}" for i in range(1000)) if split_of(q) == split)
+
+
+def questions(pairs):
+    return {p.question for p in pairs}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_pairs(tmp_path / "labels.jsonl", labels(Random(0), 300))
+    return tmp_path
+
+
+def test_the_hash_of_the_question_decides(folder):
+    run = read(folder)
+    for name, part in (("train", run.train), ("dev", run.dev), ("test", run.test)):
+        assert part
+        assert {split_of(p.question) for p in part} == {name}
+    assert len(run.train) + len(run.dev) + len(run.test) == 300
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_no_training_question_is_nearly_a_heldout_one(folder, split):
+    rng = Random(1)
+    heldout = [of_split(split, rng) for _ in range(3)]
+    twins = [near(question, "train") for question in heldout]
+    unlike = of_split("train", rng)
+    write_pairs(folder / "more.jsonl", [pair(q) for q in (*heldout, *twins, unlike)])
+    run = read(folder, labels=("labels.jsonl", "more.jsonl"))
+    assert set(heldout) <= questions(run.dev if split == "dev" else run.test)
+    assert unlike in questions(run.train)
+    assert questions(run.train).isdisjoint(twins)
+    assert run.report["left_out"]["question near a held-out one"] == 3
+    index = QuestionIndex(questions(run.dev) | questions(run.test))
+    assert [p for p in run.train if index.match(p.question)] == []
+
+
+@pytest.mark.parametrize("kind", ["labels", "pairs", "threads"])
+def test_excluded_questions_are_nowhere(folder, kind):
+    rng = Random(2)
+    asked = [of_split(name, rng) for name in ("train", "dev", "test") for _ in range(2)]
+    write_pairs(folder / "eval.jsonl", [pair(question) for question in asked])
+    twins = [near(q, name) for q, name in zip(asked, ("train", "dev", "test") * 2, strict=True)]
+    if kind == "threads":
+        threads = forum(rng, 1)[0]
+        changed = [type(threads)(f"x/{i}", "x", q, threads.answers) for i, q in enumerate((*asked, *twins))]
+        write_threads(folder / "more.jsonl", changed)
+        settings = {"threads": ("more.jsonl",), "axioms": ("human", "usefulness")}
+    else:
+        write_pairs(folder / "more.jsonl", [pair(question) for question in (*asked, *twins)])
+        settings = {kind: ("more.jsonl",)} if kind == "pairs" else {"labels": ("labels.jsonl", "more.jsonl")}
+    everything = {*asked, *twins}
+    without = read(folder, **settings)
+    assert everything & (questions(without.train) | questions(without.dev) | questions(without.test))
+    run = read(folder, exclude=("eval.jsonl",), **settings)
+    assert not everything & (questions(run.train) | questions(run.dev) | questions(run.test))
+    assert sum(run.report["left_out"]["question of an excluded file"].values()) == 12
+    assert run.report["excluded_files"] == ["eval.jsonl"]
+
+
+def test_limits_count_by_axiom_and_by_source(folder):
+    rng = Random(3)
+    write_pairs(folder / "more.jsonl", [pair(of_split("train", rng), "other") for _ in range(40)])
+    write_threads(folder / "threads.jsonl", forum(rng, 60))
+    settings = {"labels": ("labels.jsonl", "more.jsonl"), "threads": ("threads.jsonl",), "heldout": 4}
+    settings["axioms"] = ("human", "usefulness")
+    free = read(folder, **settings)
+    assert Counter(p.source for p in free.train if p.axiom == "human")["other"] == 40
+    run = read(folder, **settings, limits={"human": 100, "human/other": 15, "usefulness": 20})
+    assert Counter(p.axiom for p in run.train) == {"human": 100, "usefulness": 20} == run.report["pairs"]["train"]
+    assert Counter(p.source for p in run.train if p.axiom == "human")["other"] <= 15
+    only = read(folder, **settings, limits={"human/other": 15})
+    assert Counter(p.source for p in only.train if p.axiom == "human")["other"] == 15
+    assert only.report["left_out"]["over a limit"] == 25
+    for part in (run.dev, run.test):
+        assert Counter(p.axiom for p in part)["human"] == 4
+
+
+def test_the_seed_alone_decides_the_order(folder):
+    first, again, other = read(folder, 0), read(folder, 0), read(folder, 1)
+    assert first.train == again.train
+    assert first.train != other.train
+    assert questions(first.train) == questions(other.train)
+
+
+def test_ready_pairs_are_taken_as_they_are(folder):
+    ready = pair(of_split("train", Random(4)), axiom="judge", principle="relevance", margin=0.5, target=0.9)
+    same = pair(of_split("train", Random(5)), chosen="the  same", rejected="the same")
+    write_pairs(folder / "ready.jsonl", [ready, same])
+    run = read(folder, pairs=("ready.jsonl",))
+    assert ready in run.train
+    assert same not in run.train
+    assert run.report["left_out"]["sides equal up to spaces"] == {"human": 1}
+
+
+def test_the_report_describes_each_file_once(folder):
+    run = read(folder, labels=("*.jsonl", "labels.jsonl"), licences={"labels*": "CC0", "*": "other"})
+    digest = sha256(folder / "labels.jsonl")
+    assert run.report["files"] == [{"file": "labels.jsonl", "sha256": digest, "licence": "CC0"}]
+
+
+@pytest.mark.parametrize("name", ["threads", "labels", "pairs", "exclude"])
+def test_a_missing_file_is_told(folder, name):
+    with pytest.raises(FileFormatError, match=r"nothing-\*\.jsonl: no such file"):
+        read(folder, **{name: ("nothing-*.jsonl",)})
+
+
+def test_no_pairs_are_told(folder):
+    with pytest.raises(InputError, match="no training pairs are left of 300 built"):
+        read(folder, limits={"human": 0})
+
+
+@pytest.fixture
+def encoder():
+    config = EncodingConfig(max_tokens=32, question_tokens=12)
+    return PairEncoder(word_tokenizer([" ".join((*NOISE, "why careful rude a"))]), config)
+
+
+def test_pairs_that_truncation_makes_equal_are_dropped_and_counted(encoder):
+    long = " ".join(NOISE[:40])
+    middle, end = long.replace("word20", "rude"), long.replace("word39", "rude")
+    pairs = [pair("Why?", chosen=long, rejected=other) for other in (middle, end)]
+    encoded, equal = encode(pairs, encoder)
+    assert equal == 1
+    assert [e.rejected for e in encoded] == [encoder.encode("Why?", end)]
+
+
+def test_an_encoded_pair_keeps_what_the_loss_needs(encoder):
+    pairs = [pair("Why?", principle="truthfulness", margin=0.5, target=0.9), pair("Why?")]
+    (first, second), equal = encode(pairs, encoder)
+    assert equal == 0
+    assert (CONTRIBUTIONS[first.head], first.margin, first.target) == ("truthfulness", 0.5, 0.9)
+    assert (CONTRIBUTIONS[second.head], second.margin, second.target) == ("general", 0.0, 1.0)
+    assert first.chosen == encoder.encode("Why?", "A careful word1.")
