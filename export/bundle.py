@@ -159,7 +159,7 @@ def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) ->
 
     `axioms[name]` has pairs, accuracy, low, high (95%), longer and bm25. `contributions[principle][contribution]` is
     the accuracy of one contribution alone on the pairs of a principle; a principle is `trusted` when its own
-    contribution tells best.
+    contribution tells better than every other, beyond chance (95%, one-sided).
     """
     scores = graph_scores(model, pairs)
     known = {
@@ -183,12 +183,15 @@ def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) ->
         axioms[name] = {k: round(v, 4) for k, v in axioms[name].items()}
     margins = scores[0] - scores[1]
     table: dict[str, dict[str, float]] = {}
-    for name in CONTRIBUTIONS:
+    trusted: list[str] = []
+    for own, name in enumerate(CONTRIBUTIONS):
         rows = np.array([(p.principle or "general") == name for p in pairs])
         if rows.any():
             right = (margins[rows] > 0) + 0.5 * (margins[rows] == 0)
             table[name] = dict(zip(CONTRIBUTIONS, right.mean(0).round(4).tolist(), strict=True))
-    trusted = [name for name, row in table.items() if row[name] == max(row.values())]
+            lead = right[:, [own]] - right[:, [i for i in range(len(CONTRIBUTIONS)) if i != own]]
+            if (lead.mean(0) > 1.645 * lead.std(0) / len(lead) ** 0.5).all():
+                trusted.append(name)
     return {"axioms": axioms, "contributions": table, "trusted": trusted}
 
 
@@ -238,8 +241,11 @@ def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     if not run:
         return {"base": checkpoint.name, "notes": "exported as it is, without training"}
     recipe, data = run["recipe"], run["data"]
+    # Where a base lay on the machine that trained is nobody's business; its hash says which one it was.
+    base = Path(recipe["base"]).name if Path(recipe["base"]).is_absolute() else recipe["base"]
+    recipe = {**recipe, "base": base}
     return {
-        "base": recipe["base"],
+        "base": base,
         "base_sha256": run.get("base_sha256"),
         "recipe": recipe,
         "data": data["files"],

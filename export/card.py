@@ -103,8 +103,8 @@ def _contributions(accuracy: Mapping[str, Any]) -> str:
     trusted = ", ".join(accuracy["trusted"]) or "none"
     return (
         "## Contributions\n\nAccuracy of each contribution alone (columns) on the held-out pairs of each principle "
-        f"(rows). A contribution is trusted where it tells best in its own row: {trusted}. The others are "
-        "experimental.\n\n" + table(["pairs of", *names], rows) + "\n"
+        "(rows). A contribution is trusted where it tells better than every other in its own row, beyond chance: "
+        f"{trusted}. The others are experimental.\n\n" + table(["pairs of", *names], rows) + "\n"
     )
 
 

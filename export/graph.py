@@ -6,6 +6,7 @@ import logging
 import warnings
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +31,16 @@ class ServedNet(nn.Module):
         """Take int64 [batch, tokens] each; return (logits [batch, 1], contributions [batch, 6])."""
         contributions = self.net(input_ids, attention_mask, token_type_ids)
         return contributions.sum(1, keepdim=True), contributions
+
+
+def strip_metadata(path: Path) -> None:
+    """Take out of a graph what torch's exporter notes of the machine it ran on: stack traces with paths of files."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    onnx.save(model, str(path))
 
 
 def write_graph(net: PreferenceNet, path: Path, example: dict[str, INT]) -> None:
@@ -67,3 +78,4 @@ def write_graph(net: PreferenceNet, path: Path, example: dict[str, INT]) -> None
         except Exception as error:  # the exporter's errors share no base but Exception
             line = " ".join(str(error).split())[:300]
             raise PrefModelError(f"{type(net.classifier).__name__} cannot be exported: {line}") from None
+    strip_metadata(path)

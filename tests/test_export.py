@@ -82,7 +82,7 @@ def test_int8_is_the_default_and_close(exported: tuple[Path, Result]) -> None:
     bundle = Bundle.open(exported[0])
     assert bundle.precision == "int8"
     kinds = {node.op_type for node in onnx.load(bundle.onnx).graph.node}
-    assert "MatMulInteger" in kinds
+    assert "MatMulNBits" in kinds
     facts = bundle.info["training"]["parity"]["int8"]
     assert facts["pairs"] == 1000
     assert facts["flipped"] <= 0.02
@@ -210,3 +210,16 @@ def test_temperature_recovers_the_scale(true: float, seed: int) -> None:
     right = rng.random(4000) < 1 / (1 + np.exp(-margins / true))
     labelled = np.where(right, margins, -margins).astype(np.float32)
     assert fit_temperature(labelled) == pytest.approx(true, rel=0.25)
+
+
+def test_an_int8_score_does_not_depend_on_its_batch(trained: Path, exported: tuple[Path, Result]) -> None:
+    pairs = list(read_pairs(trained / "heldout" / "test.jsonl.gz"))[:20]
+    model = PreferenceModel.from_pretrained(exported[0], precision="int8")
+    together = model.score([p.question for p in pairs], [p.chosen for p in pairs])
+    alone = [model.score(p.question, p.chosen) for p in pairs]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_graph_tells_nothing_of_the_machine(exported: tuple[Path, Result]) -> None:
+    for path in (exported[0] / "onnx").iterdir():
+        assert str(Path(torch.__file__).parent).encode() not in path.read_bytes()

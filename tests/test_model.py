@@ -71,7 +71,7 @@ def test_sequences_of_one_and_none(model):
 
 def test_order_and_batches(model):
     """More tokens than one batch holds, of mixed lengths: each score is that of its own answer."""
-    answers = [f"{'air ' * (i * 7 % 40)}{i}" for i in range(2 * BATCH_TOKENS // 50)]
+    answers = [f"{'air ' * (i * 7 % 40)}{i}" for i in range(16 * BATCH_TOKENS // 50)]
     shuffled = np.random.default_rng(0).permutation(len(answers))
     scores = model.score(QUESTION, answers)
     again = model.score(QUESTION, [answers[i] for i in shuffled])
