@@ -184,12 +184,12 @@ def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) ->
     margins = scores[0] - scores[1]
     table: dict[str, dict[str, float]] = {}
     trusted: list[str] = []
-    for own, name in enumerate(CONTRIBUTIONS):
+    for column, name in enumerate(CONTRIBUTIONS):
         rows = np.array([(p.principle or "general") == name for p in pairs])
         if rows.any():
             right = (margins[rows] > 0) + 0.5 * (margins[rows] == 0)
             table[name] = dict(zip(CONTRIBUTIONS, right.mean(0).round(4).tolist(), strict=True))
-            lead = right[:, [own]] - right[:, [i for i in range(len(CONTRIBUTIONS)) if i != own]]
+            lead = right[:, [column]] - right[:, [i for i in range(len(CONTRIBUTIONS)) if i != column]]
             if (lead.mean(0) > 1.645 * lead.std(0) / len(lead) ** 0.5).all():
                 trusted.append(name)
     return {"axioms": axioms, "contributions": table, "trusted": trusted}

@@ -143,10 +143,10 @@ def test_a_negative_is_not_too_near_and_both_answers_say_something():
         ask(2, "Who sells coffee near me?", "The shop in Main Street."),
         ask(3, "Is coffee healthy?", "Yes."),
     ]
-    found = [p.provenance for p in relevance.build(threads, Random(0), loose(pairs_per_thread=5))]
+    found = [p.provenance for p in relevance.build(threads, Random(0), loose(pairs_per_thread=5, same=0.7))]
     assert any(p["similarity"] >= 0.5 for p in found)
     assert any(p["negative_of"] == "demo/3" for p in found)
-    pairs = list(relevance.build(threads, Random(0), RelevanceConfig(pairs_per_thread=5)))
+    pairs = list(relevance.build(threads, Random(0), RelevanceConfig(pairs_per_thread=5, same=0.7)))
     assert pairs
     assert all(p.provenance["similarity"] < 0.5 for p in pairs)
     assert all(len(text.split()) >= 4 for p in pairs for text in (p.chosen, p.rejected))

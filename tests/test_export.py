@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
+from export.bundle import ANCHOR_PAIRS
 from export.calibrate import fit_temperature
 from export.parity import check, parity
 from prefmodel import PreferenceModel
@@ -68,14 +69,15 @@ def test_graph_gives_the_scores_of_the_checkpoint(trained: Path, exported: tuple
 
 
 def test_contributions_sum_to_the_score_and_have_zero_mean(trained: Path, exported: tuple[Path, Result]) -> None:
-    pairs = list(read_pairs(trained / "heldout" / "dev.jsonl.gz"))
+    pairs = list(read_pairs(trained / "heldout" / "dev.jsonl.gz"))[:ANCHOR_PAIRS]
     model = PreferenceModel.from_pretrained(exported[0], precision="float32")
     sides = [p.chosen for p in pairs] + [p.rejected for p in pairs]
     scores = model.score_batch([p.question for p in pairs] * 2, sides)
     assert model.bundle.contributions == CONTRIBUTIONS
     assert scores.contributions.sum(1) == pytest.approx(scores.scores, abs=1e-4)
-    assert scores.contributions.mean(0) == pytest.approx(np.zeros(6), abs=1e-3)
-    assert np.abs(scores.contributions).max() > 0.1
+    # The zero is set with bfloat16 scores, so it is met to about two digits.
+    assert scores.contributions.mean(0) == pytest.approx(np.zeros(6), abs=0.02)
+    assert np.abs(scores.contributions).max() > 0.5
 
 
 def test_int8_is_the_default_and_close(exported: tuple[Path, Result]) -> None:
