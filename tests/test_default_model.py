@@ -113,3 +113,15 @@ def test_heldout_relevance_pairs(model: prefmodel.PreferenceModel) -> None:
     questions = [p.question for p in pairs]
     margins = model.score(questions, [p.chosen for p in pairs]) - model.score(questions, [p.rejected for p in pairs])
     assert pairwise_accuracy(margins) >= 0.92
+
+
+def test_golden_ids(model: prefmodel.PreferenceModel) -> None:
+    """The encoding that the default model was trained with; if it changes, every score does."""
+    encoder = model.bundle.encoder()
+    assert encoder.encode("Why is the sky blue?", "Air scatters blue light [SEP] most.").ids == [
+        *(101, 2339, 2003, 1996, 3712, 2630, 1029, 102),
+        *(2250, 8040, 20097, 2015, 2630, 2422, 1031, 19802, 1033, 2087, 1012, 102),
+    ]
+    long = encoder.encode("word " * 300, "cut " * 600)
+    assert (len(long.ids), long.question_cut, long.answer_cut) == (384, 173, 348)
+    assert [i for i, token in enumerate(long.ids) if token == 1529] == [90, 306]  # "…", the mark of a cut
