@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata, requires
 from typing import Any
 
 import click
@@ -56,7 +56,7 @@ class CommandGroup(click.Group):
         except ImportError as error:
             if not extra_with(error.name or ""):
                 raise  # a mistake of ours, of which the traceback tells more
-            raise OneLineError(_explained(error)) from None
+            raise OneLineError(_explained(error, command=ctx.invoked_subcommand)) from None
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # click ends quietly when the reader of stdout is gone
@@ -82,12 +82,13 @@ def extra_with(module: str, distribution: str = "prefmodel") -> str | None:
     return min(having, key=lambda extra: sum(e == extra for _, e in pairs), default=None)
 
 
-def _explained(error: Exception, point: EntryPoint | None = None) -> str:
-    """Say what an import error lacks and which extra brings it."""
+def _explained(error: Exception, point: EntryPoint | None = None, command: str | None = None) -> str:
+    """Say what an import error lacks and which extra brings it: that of the command's name where there is one."""
     if isinstance(error, PrefModelError) or not isinstance(error, ImportError):
         return str(error)
     distribution = point.dist.name if point and point.dist else "prefmodel"
-    extra = extra_with(error.name or "", distribution)
+    named = metadata(distribution).get_all("Provides-Extra") or []
+    extra = command if command in named else extra_with(error.name or "", distribution)
     advice = f"; needs the extra {extra!r}: pip install '{distribution}[{extra}]'" if extra else ""
     return f"{error}{advice}"
 

@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -253,3 +254,12 @@ def test_interrupt(plugin):
     result = plugin(source, "plug")
     assert result.returncode == 130
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [["export", "run", "-o", "out"], ["train", "recipe", "--data", "x", "-o", "out"]])
+def test_a_missing_package_names_the_extra_of_the_command(command, tmp_path):
+    code = f"import sys; sys.modules['torch'] = None; from prefmodel.cli import main; main({command!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"pip install 'prefmodel[{command[0]}]'" in done.stderr

@@ -103,16 +103,26 @@ def test_own_answer_beats_that_of_another_thread(model: prefmodel.PreferenceMode
     assert sum(own > other) >= 95
 
 
-@needs_data
-def test_heldout_relevance_pairs(model: prefmodel.PreferenceModel) -> None:
-    """The aim is .95; the present model has .93 and shall not fall behind."""
+@pytest.fixture(scope="module")
+def relevance_accuracy(model: prefmodel.PreferenceModel) -> float:
     recipe = Recipe.read(ROOT / "recipes" / "default.toml")
     threads = [thread for path in files(DATA, recipe.data.threads) for thread in read_threads(path)]
     pairs = [p for p in relevance.build(threads, Random("0/relevance")) if split_of(p.question) == "test"]
     pairs = Random(1).sample(pairs, 300)
     questions = [p.question for p in pairs]
     margins = model.score(questions, [p.chosen for p in pairs]) - model.score(questions, [p.rejected for p in pairs])
-    assert pairwise_accuracy(margins) >= 0.92
+    return pairwise_accuracy(margins)
+
+
+@needs_data
+@pytest.mark.xfail(reason="the aim; the present model has .93", strict=True)
+def test_heldout_relevance_pairs(relevance_accuracy: float) -> None:
+    assert relevance_accuracy >= 0.95
+
+
+@needs_data
+def test_heldout_relevance_does_not_fall_behind(relevance_accuracy: float) -> None:
+    assert relevance_accuracy >= 0.92
 
 
 def test_golden_ids(model: prefmodel.PreferenceModel) -> None:
