@@ -31,8 +31,8 @@ class StrengthConfig:
     """
 
     ratings: Mapping[str, float] = field(default_factory=default_ratings)
-    gap: float = 40.0
-    pairs_per_thread: int = 6
+    gap: float = 80.0
+    pairs_per_thread: int = 10
 
 
 def build(threads: Sequence[Thread], rng: Random, config: StrengthConfig | None = None) -> Iterator[PreferencePair]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefmodel.types import CONTRIBUTIONS
-from training.losses import bradley_terry, preference_loss
+from training.losses import bradley_terry, margin_mse, preference_loss
 
 LOGITS = st.floats(-20, 20)
 SHARES = st.floats(0, 1)
@@ -101,3 +101,20 @@ def test_the_centre_pulls_scores_to_zero():
     own, zero, half = torch.tensor([0]), torch.zeros(1), torch.full((1,), 0.5)
     preference_loss(scores, scores, own, zero, half, principle_weight=0.0, centre=0.1).backward()
     assert (scores.grad > 0).all()
+
+
+def test_separation_presses_the_other_contributions_of_pairs_that_name_a_principle():
+    chosen, rejected = batch(2)
+    head = torch.tensor([1, CONTRIBUTIONS.index("general")])
+    zero, one = torch.zeros(2), torch.ones(2)
+    without, with_it = (preference_loss(chosen, rejected, head, zero, one, separate=s).item() for s in (0.0, 0.2))
+    difference = (chosen - rejected)[0]
+    others = sum(difference[i].item() ** 2 for i in range(len(CONTRIBUTIONS)) if i != 1)
+    assert with_it - without == pytest.approx(0.2 * others / 2)
+
+
+def test_the_margin_mse_is_smallest_at_the_teachers_margin():
+    teacher = torch.tensor([2.0, -1.0])
+    assert margin_mse(teacher, teacher).item() == 0
+    assert margin_mse(teacher + torch.tensor([0.0, 0.5]), teacher).item() == pytest.approx(0.125)
+    assert margin_mse(teacher[:0], teacher[:0]).item() == 0

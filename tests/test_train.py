@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,9 +15,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.files import read_pairs, sha256, write_pairs
 from prefmodel.splits import split_of
+from prefmodel.types import CONTRIBUTIONS
 from tests.command import fails
 from tests.small_base import write_base
-from tests.small_run import ENVIRONMENT, GOOD, NOISE, log, same_weights, small_run, weights
+from tests.small_run import ENVIRONMENT, GOOD, NOISE, SmallRun, log, same_weights, small_run, weights
 from training.measure import accuracy_by_axiom, contributions
 from training.model import PreferenceNet, load_tokenizer
 
@@ -124,6 +126,30 @@ def test_transformers_loads_the_checkpoint(finished):
     with torch.no_grad():
         theirs = model(**AutoTokenizer.from_pretrained(out)(*text, return_tensors="pt")).logits
     assert ours.sum() == pytest.approx(theirs.item(), abs=1e-5)
+
+
+def test_a_shallower_model_learns_relevance_from_the_whole_base(small, tmp_path):
+    shutil.copytree(small.folder, tmp_path / "small")
+    mine = SmallRun(tmp_path / "small", tmp_path / "none")
+    path = mine.folder / "data" / "labels.jsonl.gz"
+    pairs = [replace(pair, principle="relevance") for pair in read_pairs(path)]
+    write_pairs(path, pairs)
+    encoder = PairEncoder(load_tokenizer(mine.folder / "base"), EncodingConfig(max_tokens=32, question_tokens=12))
+    sides = [encoder.encode(pair.question, text) for pair in pairs for text in (pair.chosen, pair.rejected)]
+
+    def margins(net):
+        relevance = contributions(net, encoder, sides, 1024)[:, CONTRIBUTIONS.index("relevance")]
+        return relevance[::2] - relevance[1::2]
+
+    error = {}
+    for distil in (0.0, 5.0):
+        run = mine.variant("shallow", layers=1, separate=0.1, distil=distil, start=1.0)
+        out = tmp_path / f"out{distil:.0f}"
+        assert run.train(out).exit_code == 0
+        assert json.loads((out / "config.json").read_text())["num_hidden_layers"] == 1
+        teacher = margins(PreferenceNet.teacher(mine.folder / "base"))
+        error[distil] = ((margins(PreferenceNet.from_checkpoint(out)) - teacher) ** 2).mean()
+    assert error[5.0] < 0.5 * error[0.0]
 
 
 def test_another_seed_is_another_run(finished, small, tmp_path):

@@ -125,6 +125,54 @@ def test_dropout_is_replaced_where_attention_calls_it_as_a_function(tmp_path):
     assert torch.equal(net(IDS, MASK), net(IDS, MASK))
 
 
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_the_lower_layers_are_kept_and_what_follows_starts_fresh(kind, tmp_path):
+    if kind == "bert":
+        small_bert(11).save_pretrained(tmp_path)
+    else:
+        shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+        special = {f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")}
+        config = ModernBertConfig(vocab_size=11, **shape, **special, num_labels=1)
+        ModernBertForSequenceClassification(config).save_pretrained(tmp_path)
+    whole, part = PreferenceNet.from_base(tmp_path), PreferenceNet.from_base(tmp_path, layers=1)
+    old, new = whole.classifier.state_dict(), part.classifier.state_dict()
+    assert not [name for name in new if "layers.1." in name or "layer.1." in name]
+    changed = {name for name in new if not torch.equal(old[name], new[name])}
+    pooling = {"bert": "bert.pooler.dense", "modernbert": "head.dense"}[kind]
+    assert changed == {f"{pooling}.weight", "classifier.weight"}  # all biases are zero before and after
+    torch.testing.assert_close(new[f"{pooling}.weight"], torch.eye(part.heads.in_features) / 2)
+    assert (part.heads.weight.abs().sum(1) > 0).all()
+
+    part.save(tmp_path / "saved")
+    ordinary = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
+    assert ordinary.config.num_hidden_layers == 1
+    with torch.no_grad():
+        logits = ordinary(input_ids=IDS, attention_mask=MASK).logits
+        torch.testing.assert_close(logits, part.eval()(IDS, MASK).sum(1, keepdim=True), atol=1e-5, rtol=0)
+
+
+def test_more_layers_than_there_are_is_told(base):
+    with pytest.raises(BundleError, match=r"train\.layers is 3; allowed: 0 to 2, the layers of the base"):
+        PreferenceNet.from_base(base, layers=3)
+
+
+def test_a_teacher_gives_the_bases_own_score(base):
+    teacher = PreferenceNet.teacher(base, start=0.5)
+    ordinary = AutoModelForSequenceClassification.from_pretrained(base).eval()
+    with torch.no_grad():
+        logits = ordinary(input_ids=IDS, attention_mask=MASK, token_type_ids=TYPES).logits[:, 0]
+    taught = outputs(teacher)[:, CONTRIBUTIONS.index("relevance")]
+    torch.testing.assert_close(taught[0] - taught[1], 0.5 * (logits[0] - logits[1]))
+    assert not teacher.training
+    assert not any(p.requires_grad for p in teacher.parameters())
+
+
+def test_a_base_without_a_classification_layer_is_no_teacher(tmp_path):
+    small_bert(11).bert.save_pretrained(tmp_path)
+    with pytest.raises(BundleError, match="has no classification layer to learn relevance from"):
+        PreferenceNet.teacher(tmp_path)
+
+
 @pytest.mark.parametrize(("layers", "count"), [([8], 0), ([1, 1], 2)])
 def test_a_model_must_end_in_one_layer_with_one_output(layers, count):
     model = torch.nn.Sequential(*(torch.nn.Linear(8, size) for size in layers))

@@ -87,7 +87,9 @@ class PreferenceNet(nn.Module):
         return int(getattr(self.config, "type_vocab_size", 0) or 0) > 1
 
     @classmethod
-    def from_base(cls, base: str | Path, start: float = 1.0, dropout: float | None = None) -> PreferenceNet:
+    def from_base(
+        cls, base: str | Path, start: float = 1.0, dropout: float | None = None, layers: int = 0
+    ) -> PreferenceNet:
         """Load a pretrained encoder and put new heads on it.
 
         Args:
@@ -95,14 +97,37 @@ class PreferenceNet(nn.Module):
                 `relevance` starts at random.
             start: factor on the classification layer that the base brings along.
             dropout: replaces every dropout probability of the encoder; none leaves them.
+            layers: keep so many of the encoder's lower layers; 0 keeps all. The pooling and the heads then start
+                fresh: what the base has there was made for the layers that are gone.
 
         Raises:
-            BundleError: there is no such model, or it does not end in one linear layer with one output.
+            BundleError: there is no such model, it has fewer layers, or it does not end in one linear layer with one
+                output.
         """
-        net = cls(_load(base), start=start)
+        net = cls(_load(base)[0], start=start)
+        if layers:
+            _keep_layers(net.classifier, layers)
+            _fresh_top(net)
         if dropout is not None:
             _set_dropout(net, dropout)
         return net
+
+    @classmethod
+    def teacher(cls, base: str | Path, start: float = 1.0) -> PreferenceNet:
+        """Load a model that is to be learned from, in evaluation mode; its contribution `relevance` is what it knows.
+
+        Args:
+            base: a folder, or the name of a model on the Hub, with a classification layer of its own.
+            start: factor on that layer.
+
+        Raises:
+            BundleError: there is no such model, or it brings no classification layer along.
+        """
+        classifier, missing = _load(base)
+        net = cls(classifier, start=start)
+        if f"{net._last}.weight" in missing:
+            raise BundleError(f"{base} has no classification layer to learn relevance from; allowed: train.distil = 0")
+        return net.eval().requires_grad_(False)
 
     @classmethod
     def from_checkpoint(cls, folder: str | Path) -> PreferenceNet:
@@ -115,7 +140,7 @@ class PreferenceNet(nn.Module):
             raise BundleError(f"{folder} is no checkpoint: it has no {HEADS}")
         try:
             heads = load_file(path)
-            return cls(_load(folder), heads["weight"], heads["bias"])
+            return cls(_load(folder)[0], heads["weight"], heads["bias"])
         except (SafetensorError, KeyError, RuntimeError) as error:
             raise BundleError(f"{path}: damaged: {_one_line(error)}") from None
 
@@ -159,20 +184,21 @@ def save_tokenizer(base: str | Path, folder: Path) -> None:
         shutil.copyfile(settings, folder / settings.name)
 
 
-def _load(base: str | Path) -> Any:
+def _load(base: str | Path) -> tuple[Any, set[str]]:
+    """Return the classifier, and the names of its weights that the base lacks."""
     from transformers import AutoModelForSequenceClassification
 
     _quiet_bars()
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            str(base), num_labels=1, dtype=torch.float32, trust_remote_code=False
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            str(base), num_labels=1, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
         )
     except Exception as error:  # of transformers, of safetensors, of the Hub: no common base
         raise BundleError(f"{base}: cannot be loaded as a model: {_one_line(error)}") from None
     model.config.problem_type = None
     model.config.id2label = {0: "score"}
     model.config.label2id = {"score": 0}
-    return model
+    return model, set(report["missing_keys"])
 
 
 def _quiet_bars() -> None:
@@ -189,6 +215,37 @@ def _last_layer(classifier: nn.Module) -> tuple[str, nn.Linear]:
     if len(found) != 1:
         raise BundleError(f"{type(classifier).__name__} has {len(found)} linear layers with one output; allowed: one")
     return found[0]
+
+
+def _keep_layers(classifier: Any, layers: int) -> None:
+    """Drop all but the lower `layers` of the encoder."""
+    config = classifier.config
+    has = config.num_hidden_layers
+    stacks = [name for name, m in classifier.named_modules() if isinstance(m, nn.ModuleList) and len(m) == has]
+    if len(stacks) != 1:
+        kind = type(classifier).__name__
+        raise BundleError(f"{kind} has {len(stacks)} stacks of {has} layers; allowed with train.layers: one")
+    if layers > has:
+        raise BundleError(f"train.layers is {layers}; allowed: 0 to {has}, the layers of the base")
+    classifier.set_submodule(stacks[0], classifier.get_submodule(stacks[0])[:layers])
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+    config.num_hidden_layers = layers
+
+
+def _fresh_top(net: PreferenceNet) -> None:
+    """Let the pooling pass on what it is given, and start the heads at small random weights."""
+    stacks = tuple(f"{name}." for name, m in net.classifier.named_modules() if isinstance(m, nn.ModuleList))
+    with torch.no_grad():
+        for name, module in net.classifier.named_modules():
+            square = isinstance(module, nn.Linear) and module.in_features == module.out_features
+            if square and not name.startswith(stacks):
+                # Half, so that a tanh behind it is not saturated.
+                module.weight.copy_(torch.eye(module.in_features) / 2)
+                if module.bias is not None:
+                    module.bias.zero_()
+        net.heads.weight.normal_(0.0, 0.02)
+        net.heads.bias.zero_()
 
 
 def _set_dropout(net: PreferenceNet, dropout: float) -> None:

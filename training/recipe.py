@@ -79,7 +79,12 @@ class TrainConfig:
         clip: largest norm of the gradient.
         dropout: in the encoder, below 1.
         start: factor on the classification layer that the base brings along.
+        layers: keep so many of the base's lower layers, with fresh pooling and heads on top; 0 keeps all of them.
+            The top of a model that was tuned for one label may hold little else.
         principle_weight: weight of the loss on a pair's own contribution, beside 1 for the loss on the sum.
+        separate: weight of the squared margins of the contributions that are not a pair's own.
+        distil: weight of the squared error of the relevance contribution's margin against that of the untouched base,
+            times `start`, on pairs for relevance.
         margin_scale: factor on the margins of the pairs.
         centre: weight of the squared mean score, which keeps scores near zero.
         freeze_embeddings: leave the word embeddings as they are.
@@ -100,7 +105,10 @@ class TrainConfig:
     clip: float = 1.0
     dropout: float = 0.0
     start: float = 0.3
+    layers: int = 0
     principle_weight: float = 0.3
+    separate: float = 0.0
+    distil: float = 0.0
     margin_scale: float = 1.0
     centre: float = 0.01
     freeze_embeddings: bool = True

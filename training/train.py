@@ -18,10 +18,11 @@ from tqdm import tqdm
 from prefmodel.encoding import PairEncoder
 from prefmodel.errors import InputError, PrefModelError
 from prefmodel.files import sha256
+from prefmodel.types import CONTRIBUTIONS
 from training import data
 from training.ctrl_c import CtrlC
 from training.forward import forward
-from training.losses import preference_loss
+from training.losses import margin_mse, preference_loss
 from training.measure import accuracy_by_axiom, sample_by_axiom
 from training.model import PreferenceNet, load_tokenizer, save_tokenizer
 from training.optimizer import adamw, set_learning_rate
@@ -31,6 +32,8 @@ from training.run_folder import RunFolder
 
 DEV_SAMPLE = 60
 """Development pairs of each axiom that are looked at while training."""
+
+RELEVANCE = CONTRIBUTIONS.index("relevance")
 
 PACKAGES = ("prefmodel", "torch", "transformers", "tokenizers", "numpy")
 """Packages whose versions are recorded."""
@@ -59,8 +62,13 @@ def train(recipe: Recipe, data_folder: str | Path, out: str | Path, max_steps: i
     torch.manual_seed(recipe.seed)
     encoder = PairEncoder(load_tokenizer(recipe.base), recipe.encoding)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = PreferenceNet.from_base(recipe.base, recipe.train.start, recipe.train.dropout).to(device)
-    _prepare(net, recipe.train, device)
+    options = recipe.train
+    net = PreferenceNet.from_base(recipe.base, options.start, options.dropout, options.layers).to(device)
+    _prepare(net, options, device)
+    teacher = None
+    if options.distil:
+        teacher = PreferenceNet.teacher(recipe.base, options.start).to(device)
+        _prepare(teacher, options, device)
 
     run = data.load(recipe.data, data_folder, recipe.seed, _say)
     pairs, equal = data.encode(run.train, encoder)
@@ -81,7 +89,7 @@ def train(recipe: Recipe, data_folder: str | Path, out: str | Path, max_steps: i
         while done < stop and not ctrl_c.pressed:
             began = time.perf_counter()
             batch = [pairs[i] for i in steps[done]]
-            loss = _update(net, optimizer, batch, encoder, recipe.train, done / len(steps))
+            loss = _update(net, optimizer, batch, encoder, recipe.train, done / len(steps), teacher)
             seconds += time.perf_counter() - began
             done += 1
             bar.update()
@@ -138,19 +146,29 @@ def _update(
     encoder: PairEncoder,
     config: TrainConfig,
     progress: float,
+    teacher: PreferenceNet | None,
 ) -> float:
     """Make one update and return the loss before it; raise PrefModelError, without an update, if it is no number."""
     sides = [pair.chosen for pair in batch] + [pair.rejected for pair in batch]
     out = forward(net, encoder, sides, config.batch_tokens)
+    chosen, rejected = out[: len(batch)], out[len(batch) :]
     loss = preference_loss(
-        out[: len(batch)],
-        out[len(batch) :],
+        chosen,
+        rejected,
         torch.tensor([pair.head for pair in batch], device=out.device),
         torch.tensor([pair.margin * config.margin_scale for pair in batch], device=out.device),
         torch.tensor([pair.target for pair in batch], device=out.device),
         config.principle_weight,
         config.centre,
+        config.separate,
     )
+    mine = [i for i, pair in enumerate(batch) if pair.head == RELEVANCE]
+    if teacher is not None and mine:
+        two = [batch[i].chosen for i in mine] + [batch[i].rejected for i in mine]
+        with torch.no_grad():
+            taught = forward(teacher, encoder, two, config.batch_tokens)[:, RELEVANCE]
+        margin = (chosen - rejected)[mine, RELEVANCE]
+        loss = loss + config.distil * margin_mse(margin, taught[: len(mine)] - taught[len(mine) :])
     set_learning_rate(optimizer, progress, config.warmup)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
