@@ -8,7 +8,7 @@ import pytest
 
 import prefmodel
 
-HEAVY = ("torch", "transformers", "axioms", "training", "export", "onnx", "pyarrow")
+HEAVY = ("torch", "transformers", "axioms", "training", "export", "onnx", "pyarrow", "fastapi", "trl", "datasets")
 RUNTIME = ("onnxruntime", "tokenizers", "huggingface_hub", "numpy")
 
 

@@ -1,0 +1,103 @@
+"""The endpoint that OpenRLHF asks for rewards: /get_reward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from prefmodel.errors import InputError, shown
+from prefmodel.rewards.markup import answer_after, question_in
+from prefmodel.rewards.shaping import RewardConfig
+from prefmodel.server.batcher import Batcher
+from prefmodel.server.checks import check_count, checked_question, checked_text
+from prefmodel.server.problems import Problem
+from prefmodel.server.schemas import LOGIT, SIGMOID, OurError, errors, sigmoid, tell_cuts
+from prefmodel.server.settings import Settings
+from prefmodel.types import Question
+
+EMPTY_LOG_ODDS = RewardConfig().empty or 0.0
+"""Reward of an answer without text, times the model's temperature, as logits. A policy may well end at once, and the
+trainer needs a number for it. It has to be a floor: the model puts "…" above many a poor answer, and by that a policy
+would learn to be silent."""
+
+
+class RewardRequest(BaseModel):
+    """What `remote_rm` sends: `query` is prompt and answer in one text, special tokens included."""
+
+    query: list[str]
+    prompts: list[str] | None = Field(
+        default=None,
+        description="With chat markup or without. Where it is left out, the query's last turn is the answer.",
+    )
+    labels: list[Any] | None = Field(default=None, description="Accepted and not used: the model needs none.")
+
+
+class RewardResponse(BaseModel):
+    """The rewards, in the order of the queries."""
+
+    rewards: list[float] = Field(description=f"{LOGIT} An answer without text has {EMPTY_LOG_ODDS:g} x temperature.")
+    scores: list[float] = Field(description=SIGMOID)
+    extra_logs: dict[str, Any] = Field(default={}, description="Empty: trainers turn each value into a tensor.")
+
+
+def router(batcher: Batcher, settings: Settings) -> APIRouter:
+    """Return the endpoint."""
+    routes = APIRouter(tags=["OpenRLHF"], responses=errors(OurError))
+
+    @routes.post("/get_reward")
+    async def get_reward(body: RewardRequest, response: Response) -> RewardResponse:
+        """Score the answers of an RL trainer. Gives logits as rewards and sigmoids as scores."""
+        check_count(len(body.query), "query", settings)
+        prompts = [""] * len(body.query) if body.prompts is None else body.prompts
+        if len(prompts) != len(body.query):
+            message = f"prompts has {len(prompts)} items; allowed: {len(body.query)}, as query has, or none"
+            raise Problem(422, message, "prompts")
+        rewards = [EMPTY_LOG_ODDS * batcher.bundle.temperature] * len(body.query)
+        questions, answers, places = [], [], []
+        for i, (query, prompt) in enumerate(zip(body.query, prompts, strict=True)):
+            field = f"prompts[{i}]" if body.prompts is not None else f"query[{i}]"
+            try:
+                question, answer = question_and_answer(query, prompt, f"query[{i}]")
+            except InputError as error:
+                raise Problem(422, str(error), f"query[{i}]") from None
+            checked = checked_question(question, field, settings)
+            if answer:
+                questions.append(checked)
+                answers.append(checked_text(answer, f"query[{i}]", settings))
+                places.append(i)
+        scored = await batcher.score(questions, answers)
+        tell_cuts(scored, response)
+        for i, logit in zip(places, scored.scores.tolist(), strict=True):
+            rewards[i] = logit
+        return RewardResponse(rewards=rewards, scores=[sigmoid(reward) for reward in rewards])
+
+    return routes
+
+
+def question_and_answer(query: str, prompt: str, field: str) -> tuple[Question, str]:
+    """Return the question and the answer that a text of OpenRLHF is made of, both without chat markup.
+
+    Args:
+        query: prompt and answer, decoded with special tokens.
+        prompt: the prompt, or "" where it is not known; the answer is then the query's last turn.
+        field: what an error text calls the query.
+
+    Raises:
+        InputError: the query does not begin with the prompt, or without a prompt has no markup to tell it by.
+
+    >>> question_and_answer("<s>Why? Because.</s>", "Why?", "query[0]")
+    ('Why?', 'Because.')
+    >>> prompt = "<|im_start|>user\\nWhy?<|im_end|>\\n<|im_start|>assistant\\n"
+    >>> question_and_answer(prompt + "Because.<|im_end|>", "", "query[0]")
+    ((Message(role='user', content='Why?'),), 'Because.')
+    """
+    if prompt:
+        return question_in(prompt), answer_after(prompt, query, field).strip()
+    turns = question_in(query)
+    if isinstance(turns, str):
+        raise InputError(f"{field} is {shown(query)}; allowed: with prompts, or with chat markup")
+    if turns and turns[-1].role == "assistant":
+        return turns[:-1], turns[-1].content
+    return turns, ""
