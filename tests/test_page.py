@@ -60,7 +60,7 @@ def serving(bundle: Path, log: Path, **environment: str) -> Iterator[str]:
     with log.open("w") as stderr:
         process = subprocess.Popen(command, stderr=stderr, env=os.environ | environment)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (address := listens(log)):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, "the server has not started"
@@ -90,6 +90,7 @@ def server(bundle, tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser():
+    expect.set_options(timeout=30_000)  # a busy machine takes its time
     with playwright.sync_playwright() as driver:
         # Without a sandbox of its own, as in the containers in which tests run.
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET])
@@ -108,7 +109,6 @@ def page(browser, server, complaints, request):
     """The page as it is after loading. It must not complain, open a dialog, or ask another host."""
     with browser.new_context(**{"viewport": DESKTOP} | getattr(request, "param", {})) as context:
         page = context.new_page()
-        page.set_default_timeout(30_000)
         asked = []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
@@ -331,11 +331,11 @@ def test_a_busy_server_is_asked_again(page, complaints):
         if refused:
             return route.fallback()
         refused.append(route.request.url)
-        return route.fulfill(status=503, headers={"Retry-After": "1"}, json={"error": {"message": "full"}})
+        return route.fulfill(status=503, headers={"Retry-After": "2"}, json={"error": {"message": "full"}})
 
     page.route("**/score", refuse_once)
     button(page, "Score").click()
-    expect(page.get_by_role("status")).to_contain_text("Trying again in 1 s")
+    expect(page.get_by_role("status")).to_contain_text("Trying again in 2 s")
     expect(page.get_by_role("status")).to_contain_text("probability")
     assert "503" in complaints.pop()
 
