@@ -13,9 +13,10 @@ from training.recipe import DataConfig, Recipe, TrainConfig
 DEFAULT = Path(__file__).parents[1] / "recipes" / "default.toml"
 
 
-def test_the_default_recipe_is_read():
-    recipe = Recipe.read(DEFAULT)
-    assert recipe.data.limits["human/hh_helpful"] > 0
+@pytest.mark.parametrize("path", DEFAULT.parent.glob("*.toml"), ids=lambda path: path.stem)
+def test_the_recipes_of_the_repository_are_read(path):
+    recipe = Recipe.read(path)
+    assert recipe.data.limits["relevance"] > 0
     assert recipe.encoding.max_tokens > recipe.encoding.question_tokens
     assert "eval/*.jsonl.gz" in recipe.data.exclude
 
