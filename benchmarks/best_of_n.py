@@ -4,7 +4,8 @@
 
 The prior of `axioms/ratings.json` says how strong a model is. For n of 1 to 16, n answers to a question are drawn, one
 is picked, and its model's rank among the question's models is noted: 1 is the strongest. The pick of the reward stands
-beside the longest answer, a random one, and that of the strongest model among the n (the limit).
+beside the longest answer, a random one, and that of the strongest model among the n (the limit). Only questions that
+training leaves out are asked.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from prefmodel.errors import InputError
 from prefmodel.files import read_threads
 from prefmodel.intervals import bootstrap, interval
 from prefmodel.model import PreferenceModel
+from prefmodel.splits import split_of
 from prefmodel.types import Answer, Thread
 
 SIZES = (1, 2, 4, 8, 16)
@@ -114,11 +116,14 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("best_of_n.png"), help="the plot")
     parser.add_argument("--model", help="the reward model: folder or Hub name; by default the one in the package")
     parser.add_argument("--cpus", type=int, help="CPU threads; by default all that are usable")
+    parser.add_argument("--all", action="store_true", help="also questions that training may have seen, by their split")
     parser.add_argument("--questions", type=int, help="only so many questions, drawn at random")
     arguments = parser.parse_args()
 
     ratings = default_ratings()
     threads = [t for t in read_threads(arguments.threads) if len(rated(t, ratings)) >= max(SIZES)]
+    if not arguments.all:
+        threads = [t for t in threads if split_of(t.question) != "train"]
     if arguments.questions is not None:
         chosen = np.random.default_rng(0).permutation(len(threads))[: arguments.questions]
         threads = [threads[i] for i in sorted(chosen)]

@@ -13,7 +13,7 @@ from training.recipe import DataConfig, Recipe, TrainConfig
 DEFAULT = Path(__file__).parents[1] / "recipes" / "default.toml"
 
 
-@pytest.mark.parametrize("path", DEFAULT.parent.glob("*.toml"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(DEFAULT.parent.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_of_the_repository_are_read(path):
     recipe = Recipe.read(path)
     assert recipe.data.limits["relevance"] > 0

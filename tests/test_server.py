@@ -200,7 +200,7 @@ def test_metrics_count(server):
         ("/explain", {"question": "a", "answer": "b", "other": ""}, "other", "other is ''; allowed: non-empty text"),
         ("/get_reward", {"query": ["a b"], "prompts": []}, "prompts", "prompts has 0 items; allowed: 1"),
         ("/get_reward", {"query": ["a b"], "prompts": ["a", "b"]}, "prompts", "prompts has 2 items; allowed: 1"),
-        ("/get_reward", {"query": ["a b"]}, "query[0]", "query[0] is ''; allowed: "),
+        ("/get_reward", {"query": ["a b"]}, "query[0]", "query[0] is 'a b'; allowed: with prompts, or"),
     ],
 )
 def test_errors_name_the_field(http, path, body, field, message):
