@@ -62,6 +62,11 @@ def test_openrlhf_gives_every_sample_the_same_logs(model):
     assert {len(column) for column in result["extra_logs"].values()} == {2}
 
 
+def test_openrlhf_is_told_of_answers_that_were_cut(model):
+    queries = [QUERIES[0], PROMPT + "air " * 500]
+    assert OpenRLHFReward(model)(queries, [PROMPT] * 2, ["", ""])["extra_logs"]["cut"] == [0, 1]
+
+
 def test_openrlhf_fails_loudly(model, caplog):
     with raises(r"queries\[0\] is 'Another"):
         OpenRLHFReward(model)(["Another text."], [PROMPT], [""])

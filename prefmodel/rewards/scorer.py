@@ -101,13 +101,14 @@ class Rewards:
         return [value for value in self.values if value is not None]
 
     def details(self) -> dict[str, list[float]]:
-        """Return n values each of the score and its contributions (logits), the penalties (reward) and `empty`.
+        """Return n values each of the score and its contributions (logits), the penalties (reward), `cut` and `empty`.
 
-        A sample that was not scored has 0 everywhere and, unless it failed, 1 in `empty`: trainers take means of these
-        columns and know no missing value.
+        `cut` is 1 where the model did not see the whole answer. A sample that was not scored has 0 everywhere and,
+        unless it failed, 1 in `empty`: trainers take means of these columns and know no missing value.
         """
         columns: dict[str, NDArray[Any]] = {"raw_score": self.scored.scores}
         columns |= dict(zip(self.contributions, self.scored.contributions.T, strict=True))
+        columns["cut"] = self.scored.answer_cut > 0
         columns |= {"length_penalty": self.shaped.length_penalty, "repetition_penalty": self.shaped.repetition_penalty}
         filled = {}
         for name, column in columns.items():
@@ -125,9 +126,10 @@ class Rewards:
         means = {"empty": float(self.empty.sum()) / number}
         means["failed"] = sum(error is not None for error in self.errors) / number
         if len(self.place):
-            means["cut"] = float((self.scored.answer_cut > 0).sum()) / number
-            means |= {name: float(np.array(column)[self.place].mean()) for name, column in self.details().items()
-                      if name != "empty"}  # fmt: skip
+            columns = self.details()
+            means["cut"] = sum(columns["cut"]) / number
+            means |= {name: float(np.array(column)[self.place].mean()) for name, column in columns.items()
+                      if name not in means}  # fmt: skip
         return means
 
 

@@ -18,6 +18,10 @@ FLOAT = NDArray[np.float64]
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
 
 
+EMPTY = -5.0
+"""Reward of an answer without text, unless an option says otherwise: log-odds of 1 to 148 against an average answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class RewardConfig:
     """How a score becomes a reward.
@@ -64,7 +68,7 @@ class RewardConfig:
     repetition_free: float = 0.2
     centre: bool = False
     clip: tuple[float, float] | None = None
-    empty: float | None = -5.0
+    empty: float | None = EMPTY
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not (_number(self.temperature) and self.temperature > 0):

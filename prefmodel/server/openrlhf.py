@@ -9,18 +9,13 @@ from pydantic import BaseModel, Field
 
 from prefmodel.errors import InputError, shown
 from prefmodel.rewards.markup import answer_after, question_in
-from prefmodel.rewards.shaping import RewardConfig
+from prefmodel.rewards.shaping import EMPTY
 from prefmodel.server.batcher import Batcher
 from prefmodel.server.checks import check_count, checked_question, checked_text
 from prefmodel.server.problems import Problem
 from prefmodel.server.schemas import LOGIT, SIGMOID, OurError, errors, sigmoid, tell_cuts
 from prefmodel.server.settings import Settings
 from prefmodel.types import Question
-
-EMPTY_LOG_ODDS = RewardConfig().empty or 0.0
-"""Reward of an answer without text, times the model's temperature, as logits. A policy may well end at once, and the
-trainer needs a number for it. It has to be a floor: the model puts "…" above many a poor answer, and by that a policy
-would learn to be silent."""
 
 
 class RewardRequest(BaseModel):
@@ -37,7 +32,7 @@ class RewardRequest(BaseModel):
 class RewardResponse(BaseModel):
     """The rewards, in the order of the queries."""
 
-    rewards: list[float] = Field(description=f"{LOGIT} An answer without text has {EMPTY_LOG_ODDS:g} x temperature.")
+    rewards: list[float] = Field(description=f"{LOGIT} An answer without text has {EMPTY:g} x temperature.")
     scores: list[float] = Field(description=SIGMOID)
     extra_logs: dict[str, Any] = Field(default={}, description="Empty: trainers turn each value into a tensor.")
 
@@ -54,7 +49,9 @@ def router(batcher: Batcher, settings: Settings) -> APIRouter:
         if len(prompts) != len(body.query):
             message = f"prompts has {len(prompts)} items; allowed: {len(body.query)}, as query has, or none"
             raise Problem(422, message, "prompts")
-        rewards = [EMPTY_LOG_ODDS * batcher.bundle.temperature] * len(body.query)
+        # A policy may end at once, and the trainer needs a number for it: a floor. To score "…" in its place would put
+        # silence above many a poor answer.
+        rewards = [EMPTY * batcher.bundle.temperature] * len(body.query)
         questions, answers, places = [], [], []
         for i, (query, prompt) in enumerate(zip(body.query, prompts, strict=True)):
             field = f"prompts[{i}]" if body.prompts is not None else f"query[{i}]"
@@ -94,7 +91,7 @@ def question_and_answer(query: str, prompt: str, field: str) -> tuple[Question, 
     ((Message(role='user', content='Why?'),), 'Because.')
     """
     if prompt:
-        return question_in(prompt), answer_after(prompt, query, field).strip()
+        return question_in(prompt), answer_after(prompt, query, field)
     turns = question_in(query)
     if isinstance(turns, str):
         raise InputError(f"{field} is {shown(query)}; allowed: with prompts, or with chat markup")
