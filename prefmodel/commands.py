@@ -1,4 +1,4 @@
-"""The sub-commands that serve: score, rank, compare, explain, info."""
+"""The sub-commands for one question: rank, compare, explain; and info. `score` is in `batch/command.py`."""
 
 from __future__ import annotations
 
@@ -36,57 +36,24 @@ def model_options(command: F) -> F:
 
 
 @click.command()
-@click.argument("path", required=False, metavar="[IN]")
-@click.option("-o", "--output", metavar="OUT", help="File to write; without it, JSON lines go to stdout.")
-@click.option("--question", help="Score one answer to this question.")
-@click.option("--answer", help="The answer to --question.")
-@model_options
-def score(path: str | None, output: str | None, question: str | None, answer: str | None, **options: Any) -> None:
-    """Score one answer, or every row of a file.
-
-    IN and OUT are .jsonl, .jsonl.gz or .parquet. Rows have a question (text, or messages with role and content) and:
-    an `answer`, which gives `score`; `answers`, which give `scores`; `chosen` and `rejected`, which give
-    `score_chosen`, `score_rejected` and `score_margin`. Other columns and the order of rows are kept.
-    """
-    if path is not None and question is None and answer is None:
-        from prefmodel.files import format_of, json_line
-        from prefmodel.scored_file import score_file
-
-        for name in (path, output or path):
-            format_of(name)  # a wrong name shall not cost the time that a model takes to load
-        model = _load(options)
-        summary = score_file(model, path, output, lambda row: click.echo(json_line(row), nl=False))
-        if summary.cut:
-            _warn(f"{summary.cut} of {summary.rows} rows were cut to {model.bundle.encoding.max_tokens} tokens")
-    elif path is None and output is None and question is not None and answer is not None:
-        _check({"--question": question, "--answer": answer})
-        model = _load(options)
-        scores = model.score_batch([question], [answer])
-        _print(f"{scores.scores[0]:.4f}")
-        _tell_cuts(model, scores.question_cut[0], scores.answer_cut)
-    else:
-        raise click.UsageError("give either a file IN (and -o OUT), or both --question and --answer")
-
-
-@click.command()
 @click.option("--question", required=True, help="What was asked.")
 @click.argument("answers", nargs=-1, required=True, metavar="ANSWER...")
 @json_option
 @model_options
 def rank(question: str, answers: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Rank answers to one question, best first: place, score and answer, separated by tabs."""
-    _check({"--question": question} | {f"ANSWER {i}": answer for i, answer in enumerate(answers, 1)})
+    check_texts({"--question": question} | {f"ANSWER {i}": answer for i, answer in enumerate(answers, 1)})
     from prefmodel.model import ranking
 
-    model = _load(options)
+    model = load(options)
     scores = model.score_batch([question] * len(answers), answers)
     ranked = ranking(answers, scores.scores)
     if as_json:
-        _print(_json([asdict(r) for r in ranked]))
+        print_text(_json([asdict(r) for r in ranked]))
     else:
         for place, r in enumerate(ranked, 1):
-            _print(f"{place}\t{r.score:.4f}\t{' '.join(r.answer.split())}")
-    _tell_cuts(model, scores.question_cut[0], scores.answer_cut)
+            print_text(f"{place}\t{r.score:.4f}\t{' '.join(r.answer.split())}")
+    tell_cuts(model, scores.question_cut[0], scores.answer_cut)
 
 
 @click.command()
@@ -96,11 +63,11 @@ def rank(question: str, answers: tuple[str, ...], as_json: bool, **options: Any)
 @model_options
 def compare(question: str, a: str, b: str, **options: Any) -> None:
     """Print the probability that answer A is better than answer B."""
-    _check({"--question": question, "--a": a, "--b": b})
-    model = _load(options)
+    check_texts({"--question": question, "--a": a, "--b": b})
+    model = load(options)
     explanation = model.explain(question, a, b)
-    _print(f"{explanation.probability:.4f}")
-    _tell_cuts(model, explanation.question_cut, [explanation.answer_cut, explanation.other_cut])
+    print_text(f"{explanation.probability:.4f}")
+    tell_cuts(model, explanation.question_cut, [explanation.answer_cut, explanation.other_cut])
 
 
 @click.command()
@@ -111,11 +78,11 @@ def compare(question: str, a: str, b: str, **options: Any) -> None:
 @model_options
 def explain(question: str, answer: str, other: str | None, as_json: bool, **options: Any) -> None:
     """Show the parts of an answer's score, or of its lead over another answer."""
-    _check({"--question": question, "--answer": answer} | ({} if other is None else {"--other": other}))
-    model = _load(options)
+    check_texts({"--question": question, "--answer": answer} | ({} if other is None else {"--other": other}))
+    model = load(options)
     explanation = model.explain(question, answer, other)
-    _print(_json(asdict(explanation)) if as_json else str(explanation))
-    _tell_cuts(model, explanation.question_cut, [explanation.answer_cut, explanation.other_cut or 0])
+    print_text(_json(asdict(explanation)) if as_json else str(explanation))
+    tell_cuts(model, explanation.question_cut, [explanation.answer_cut, explanation.other_cut or 0])
 
 
 @click.command()
@@ -134,10 +101,10 @@ def info(as_json: bool, model: str | None, revision: str | None, precision: str 
         "contributions": list(bundle.contributions),
         **bundle.info["training"],
     }
-    _print(_json(facts) if as_json else "\n".join(_outline(facts)))
+    print_text(_json(facts) if as_json else "\n".join(_outline(facts)))
 
 
-def _load(options: dict[str, Any]) -> PreferenceModel:
+def load(options: dict[str, Any]) -> PreferenceModel:
     from prefmodel.model import PreferenceModel
 
     return PreferenceModel.from_pretrained(
@@ -145,7 +112,7 @@ def _load(options: dict[str, Any]) -> PreferenceModel:
     )
 
 
-def _check(texts: dict[str, str]) -> None:
+def check_texts(texts: dict[str, str]) -> None:
     """Complain about empty texts by the names that the user typed, before a model is loaded."""
     from prefmodel.arguments import one_text
 
@@ -153,18 +120,18 @@ def _check(texts: dict[str, str]) -> None:
         one_text(text, name)
 
 
-def _tell_cuts(model: PreferenceModel, question_cut: int, answer_cuts: Any) -> None:
+def tell_cuts(model: PreferenceModel, question_cut: int, answer_cuts: Any) -> None:
     cut = sum(count > 0 for count in answer_cuts)
     if question_cut or cut:
         parts = ["the question"] * bool(question_cut) + [f"{cut} of {len(answer_cuts)} answers"] * bool(cut)
-        _warn(f"{' and '.join(parts)} cut to fit {model.bundle.encoding.max_tokens} tokens")
+        warn(f"{' and '.join(parts)} cut to fit {model.bundle.encoding.max_tokens} tokens")
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
     click.echo(f"warning: {text}", err=True)
 
 
-def _print(text: str) -> None:
+def print_text(text: str) -> None:
     """Print UTF-8, whatever the terminal's encoding, also where an argument holds bytes that are none."""
     click.echo(text.encode("utf-8", "replace"))
 

@@ -155,7 +155,7 @@ def test_neither_or_both_ways_to_score(run, arguments):
     result = run("score", *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "Error: give either a file IN (and -o OUT), or both --question and --answer" in result.stderr
+    assert "Error: give either IN (and -o OUT), or both --question and --answer" in result.stderr
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "many"])

@@ -84,34 +84,64 @@ def test_rows_that_were_cut_are_counted(run, tmp_path):
         ({"question": QUESTION, "answers": [{"votes": 1}]}, "answers[0] is None; allowed: non-empty text"),
         ({"question": QUESTION, "answers": GOOD}, "allowed: a list of texts"),
         ({"question": QUESTION, "answers": None}, "answers is None; allowed: a list of texts"),
-        ({"question": None, "answer": GOOD}, "question is None; allowed: non-empty text, or messages"),
-        ({"answer": GOOD}, "question is None; allowed: non-empty text, or messages"),
-        ({"question": 7, "answer": GOOD}, "question is 7; allowed: non-empty text, or messages"),
-        ({"question": [{"role": "bot", "content": "x"}], "answer": GOOD}, "question: role is 'bot'; allowed: system"),
+        ({"question": None, "answer": GOOD}, "question is None; allowed: text, or a list of messages"),
+        ({"answer": GOOD}, "question is None; allowed: text, or a list of messages"),
+        ({"question": 7, "answer": GOOD}, "question is 7; allowed: text, or a list of messages"),
+        ({"question": [{"role": "bot", "content": "x"}], "answer": GOOD}, "role is 'bot'; allowed: system"),
         ({"question": QUESTION, "chosen": GOOD}, "columns are question, chosen; allowed: answer, answers, or both"),
         ({"question": QUESTION}, "columns are question; allowed: answer, answers, or both chosen and rejected"),
     ],
 )
 def test_a_bad_row(run, tmp_path, row, message):
-    path, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    path.write_text("".join(json.dumps(r) + "\n" for r in [{"question": QUESTION, "answer": GOOD}, row]))
-    fails(run("score", path, "-o", output), f"{path}, line 2: ", message)
-    fails(run("score", path), f"{path}, line 2: ", message)
-    assert not output.exists()
+    path, output, errors = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "out.jsonl.errors.jsonl"
+    good = {"question": QUESTION, "answer": GOOD}
+    write_rows(path, [good, row, good])
+    result = run("score", path, "-o", output)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == f"warning: 1 of 3 rows could not be scored; they are in {errors}\n"
+    assert len(output.read_text().splitlines()) == 2
+    [(_, told)] = read_rows(errors)
+    assert message in told.pop("reason")
+    assert told == {"file": str(path), "line": 2, "row": row}
 
 
-def test_a_broken_line_in_the_middle(run, tmp_path):
-    """The line stands behind the first chunk, so that output was already written when it is found."""
-    path, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    good = json.dumps({"question": QUESTION, "answer": GOOD}) + "\n"
-    path.write_text(good * 1500 + '{"question": ' + "\n" + good)
-    fails(run("score", path, "-o", output), f"{path}, line 1501: not a JSON object")
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_strict_run_stops_at_the_first_bad_row(run, tmp_path, suffix):
+    path, output = tmp_path / f"in{suffix}", tmp_path / "out.jsonl"
+    write_rows(path, [{"question": QUESTION, "answer": answer} for answer in (GOOD, "", None)])
+    fails(run("score", path, "-o", output, "--strict"), f"{path}, line 2: answer is ''; allowed: non-empty text")
+    fails(run("score", path, "--strict"), f"{path}, line 2: ")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_rows_of_a_run_to_stdout_are_told_on_stderr(run, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"question": QUESTION, "answer": GOOD}) + "\n" + "{\n" * 20)
+    result = run("score", path)
+    assert result.exit_code == 3
+    assert len(result.stdout.splitlines()) == 1
+    *told, last = result.stderr.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["warning"] * 10
+    assert f"{path}, line 2: not a JSON object" in told[0]
+    assert last == "warning: 20 of 21 rows could not be scored"
+
+
+def test_a_good_run_takes_away_the_bad_rows_of_an_earlier_one(run, tmp_path):
+    path, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_text("{\n")
+    assert run("score", path, "-o", output).exit_code == 3
+    assert (tmp_path / "out.jsonl.errors.jsonl").exists()
+    write_rows(path, [{"question": QUESTION, "answer": GOOD}])
+    succeeds(run("score", path, "-o", output))
+    assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
 
 
 def test_missing_and_unknown_files(run, tmp_path):
     fails(run("score", tmp_path / "missing.jsonl"), "missing.jsonl: no such file")
-    fails(run("score", tmp_path / "in.csv"), "in.csv: unknown file type; allowed: .jsonl, .jsonl.gz, .parquet")
+    fails(run("score", tmp_path / "in.csv"), "in.csv: no such file")
+    fails(run("score", tmp_path), "no file in it ends with .jsonl, .jsonl.gz, .csv, .tsv, .parquet")
+    (tmp_path / "in.txt").write_text("")
+    fails(run("score", tmp_path / "in.txt"), "in.txt: unknown file type; allowed: .jsonl, .jsonl.gz, .csv, .tsv")
     write_rows(tmp_path / "in.jsonl", [{"question": QUESTION, "answer": GOOD}])
     fails(run("score", tmp_path / "in.jsonl", "-o", tmp_path / "out.txt"), "out.txt: unknown file type")
     fails(run("score", tmp_path / "in.jsonl", "-o", tmp_path / "no" / "out.jsonl"), "does not exist")

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefmodel.errors import InputError, shown
 from prefmodel.model import PreferenceModel
-from prefmodel.rewards.samples import answer_of, question_of, same_number
+from prefmodel.samples import answer_of, question_of, same_number
 from prefmodel.rewards.scorer import Rewards, Sample, SharedModel, score_samples
 from prefmodel.rewards.shaping import RewardConfig
 

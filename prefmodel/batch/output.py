@@ -1,0 +1,138 @@
+"""Finished rows on their way to a file: what is appended while scoring goes on, and how it becomes the file."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import json
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from prefmodel.batch.sources import FORMATS, suffix_of
+from prefmodel.files import Row
+
+GROUP_ROWS = 1 << 16
+"""Rows of one row group of a Parquet file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Finished rows of one chunk.
+
+    Args:
+        rows: the rows, with their scores.
+        table: the chunk as it was read, if it was Parquet: a `pyarrow.Table`.
+        places: the index in `table` of each row.
+        changed: columns of `table` that are not as they were read.
+    """
+
+    rows: list[Row]
+    table: Any = None
+    places: Sequence[int] = ()
+    changed: Set[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How rows become a file of one format.
+
+    Args:
+        pack: returns the bytes to append for some rows. Bytes of the same rows are the same.
+        finish: makes the file out of all bytes that were appended; it returns warnings for the user. None where
+            those bytes are the file.
+    """
+
+    pack: Callable[[Rows], bytes]
+    finish: Callable[[Path, Path], list[str]] | None = None
+
+
+def output_for(path: str | Path) -> Output:
+    """Return how rows become the file at `path`, by its ending.
+
+    Raises:
+        FileFormatError: the ending is none of `FORMATS`.
+        MissingExtraError: Parquet, and pyarrow is not installed.
+
+    >>> output_for("scored.jsonl").pack(Rows([{"question": "Why?", "score": 0.5}]))
+    b'{"question": "Why?", "score": 0.5}\\n'
+    """
+    suffix = suffix_of(path, FORMATS)
+    if suffix == ".jsonl":
+        return Output(json_lines)
+    if suffix == ".jsonl.gz":
+        # One gzip member a chunk; all readers of gzip take them as one file. No time in the header.
+        return Output(lambda rows: gzip.compress(json_lines(rows), 6, mtime=0) if rows.rows else b"")
+    if suffix == ".parquet":
+        from prefmodel.batch.parquet import finish, pack
+
+        return Output(pack, finish)
+    return Output(json_lines, _finish_tsv if suffix == ".tsv" else _finish_csv)
+
+
+def json_lines(rows: Rows) -> bytes:
+    """Return rows as JSON lines."""
+    return b"".join(json_line(row) for row in rows.rows)
+
+
+def json_line(row: Row) -> bytes:
+    """Return a row as one line of JSON.
+
+    Lone surrogates, which UTF-8 cannot hold, stay escaped. Of the types that Parquet has beside those of JSON, dates
+    and times become ISO 8601, bytes base64, decimals and others their text.
+
+    >>> json_line({"question": "Why?", "asked": date(2026, 1, 31)})
+    b'{"question": "Why?", "asked": "2026-01-31"}\\n'
+    """
+    try:
+        return json.dumps(row, ensure_ascii=False, default=_as_json).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(row, default=_as_json).encode() + b"\n"
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def _finish_csv(parts: Path, output: Path) -> list[str]:
+    return _finish_table(parts, output, ",")
+
+
+def _finish_tsv(parts: Path, output: Path) -> list[str]:
+    return _finish_table(parts, output, "\t")
+
+
+def _finish_table(parts: Path, output: Path, delimiter: str) -> list[str]:
+    """Write JSON lines as a table with all columns that occur; values that are no text or number become JSON."""
+    columns: dict[str, None] = {}
+    for row in _rows(parts):
+        columns |= dict.fromkeys(row)
+    # UTF-8 cannot hold lone surrogates: a question mark stands for each, as everywhere where text is written.
+    with open(output, "w", encoding="utf-8", errors="replace", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        if columns:
+            writer.writerow(columns)
+        for row in _rows(parts):
+            writer.writerow([_cell(row.get(name)) for name in columns])
+    return []
+
+
+def _rows(parts: Path) -> Iterator[Row]:
+    with open(parts, "rb") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,164 @@
+"""From rows that were read to rows that are finished: what one process does, whatever the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from prefmodel.batch.columns import Additions, Columns, Texts, texts_of, with_scores
+from prefmodel.batch.output import Output, Rows, json_line
+from prefmodel.batch.reading import Chunk, Record, SourceError, read_chunks
+from prefmodel.batch.sources import Source
+from prefmodel.errors import InputError
+from prefmodel.files import Row
+from prefmodel.model import PreferenceModel, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is read, from where on, and what is made of it. It pickles, for engines of several processes.
+
+    Args:
+        sources: what is read, in order.
+        columns: which columns hold the texts.
+        additions: what goes to a row beside its scores.
+        strict: stop at the first bad row.
+        source: index of the source to begin with.
+        skip: records of that source that are done.
+        digest: of the chunk that ended there.
+    """
+
+    sources: list[Source]
+    columns: Columns = field(default_factory=Columns)
+    additions: Additions = field(default_factory=Additions)
+    strict: bool = False
+    source: int = 0
+    skip: int = 0
+    digest: str = ""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what is to be scored.
+
+        Raises:
+            SourceError: a source cannot be read (on).
+        """
+        for index in range(self.source, len(self.sources)):
+            first = index == self.source
+            try:
+                yield from read_chunks(
+                    index, self.sources[index], self.skip if first else 0, self.digest if first else ""
+                )
+            except SourceError as error:
+                error.source = index
+                raise
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One finished chunk.
+
+    Args:
+        source, end, digest, position: as of the `Chunk`.
+        packed: its rows, as the output wants them.
+        errors: its bad rows as JSON lines with file, line, reason and row.
+        rows: how many rows were scored.
+        kept: how many of them are in `packed`.
+        bad: how many could not be scored.
+        cut: of how many rows the model saw a question or an answer only in part.
+    """
+
+    source: int
+    end: int
+    digest: str
+    position: int
+    packed: bytes
+    errors: bytes
+    rows: int
+    kept: int
+    bad: int
+    cut: int
+
+
+class Worker:
+    """Scores chunks.
+
+    Args:
+        model: the model.
+        plan: what is made of a row.
+        output: how rows become bytes.
+
+    Example:
+        >>> from prefmodel.batch.output import output_for
+        >>> chunk = Chunk(0, "rows.jsonl", [Record(1, {"question": "Why?"})], 1, "", 0)
+        >>> worker = Worker(PreferenceModel.from_pretrained(), Plan([]), output_for("out.jsonl"))
+        >>> worker(chunk).errors[:28]
+        b'{"file": "rows.jsonl", "line'
+    """
+
+    def __init__(self, model: PreferenceModel, plan: Plan, output: Output):
+        self._model = model
+        self._plan = plan
+        self._output = output
+
+    def __call__(self, chunk: Chunk) -> Done:
+        """Return the finished rows and the bad ones of a chunk.
+
+        Raises:
+            SourceError: there is a bad row and the plan is strict.
+        """
+        good: list[tuple[int, Row, Texts]] = []
+        bad: list[Row] = []
+        for place, record in enumerate(chunk.records):
+            try:
+                good.append((place, *self._read(record)))
+            except InputError as error:
+                if self._plan.strict:
+                    stop = SourceError(f"{chunk.name}, line {record.line}: {error}")
+                    stop.source = chunk.source
+                    raise stop from None
+                row = record.text if record.row is None else record.row
+                bad.append({"file": chunk.name, "line": record.line, "reason": str(error), "row": row})
+        scores = self._model.score_batch(
+            [texts.question for _, _, texts in good for _ in texts.all], [a for _, _, texts in good for a in texts.all]
+        )
+        cut = (scores.question_cut > 0) | (scores.answer_cut > 0)
+        names = self._model.bundle.contributions
+        rows: list[Row] = []
+        places: list[int] = []
+        changed: set[str] = set()
+        start, rows_cut = 0, 0
+        for place, row, texts in good:
+            part = slice(start, start + len(texts.all))
+            start = part.stop
+            rows_cut += bool(cut[part].any())
+            scored = with_scores(row, texts, _part(scores, part), names, self._plan.additions)
+            if scored is not None:
+                rows.append(scored)
+                places.append(place)
+                changed.update(name for name in scored if name not in row or scored[name] is not row[name])
+        packed = self._output.pack(Rows(rows, chunk.table, places, changed))
+        errors = b"".join(map(json_line, bad))
+        return Done(
+            chunk.source,
+            chunk.end,
+            chunk.digest,
+            chunk.position,
+            packed,
+            errors,
+            len(good),
+            len(rows),
+            len(bad),
+            rows_cut,
+        )
+
+    def _read(self, record: Record) -> tuple[Row, Texts]:
+        if record.row is None:
+            raise InputError(str(record.problem))
+        texts = texts_of(record.row, self._plan.columns)
+        if self._plan.additions.top_k is not None and "answers" not in texts.columns:
+            raise InputError(f"columns are {', '.join(record.row)}; allowed with top-k: answers")
+        return record.row, texts
+
+
+def _part(scores: Scores, part: slice) -> Scores:
+    return Scores(scores.scores[part], scores.contributions[part], scores.question_cut[part], scores.answer_cut[part])
