@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,13 @@ from prefmodel.errors import InputError, shown
 from prefmodel.types import Question
 
 INT = NDArray[np.int64]
+
+CHUNK_CHARS = 1_000_000
+"""Characters that are tokenised together. What the tokenizer returns takes up to 300 bytes a character, and only what
+the model sees of it is kept; so many large texts take little more memory than one."""
+
+_SEPARATORS = ("[SEP]", "</s>", "<eos>", "<|endoftext|>")
+"""What ends a text in common vocabularies, in the order in which it is chosen to stand between two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +70,27 @@ class Encoding:
 class PairEncoder:
     """Encodes a question and an answer as `[CLS] question [SEP] answer [SEP]`, or what the tokenizer has for it.
 
-    - The special tokens are read off the tokenizer's own template for pairs. A tokenizer without one (most decoders)
-      gets two newlines between question and answer.
+    - The structure, which is the ids around the two texts, is read off the tokenizer's own template for pairs. A
+      tokenizer without one (most decoders) gets a special token between question and answer.
     - A text question that is too long keeps its beginning and its end. A dialogue keeps its last turns.
     - A long answer keeps its beginning and its end. A cut is marked and counted.
-    - Special tokens that stand in the texts of users are plain text.
+    - Special tokens that stand in the texts of users are plain text: they are spelled out, `[ S E P ]`, or left out
+      where they cannot be. A lone surrogate is read as "?".
+
+    Whatever the texts hold, the ids of the structure stand where the structure has them and nowhere else, and the
+    question's ids do not depend on the answer. So no text moves the boundary: where two encodings are equal, so are
+    the tokens of their questions and of their answers. Two things are not promised. Texts that the tokenizer reads
+    alike (white space, case, invisible characters) are encoded alike. And a dialogue is one stretch of text,
+    `role: content` and a newline for each turn, which many tokenizers drop: a message that holds "assistant: yes" can
+    look like a further turn, though never like the answer. Special tokens between turns would prevent that, but a
+    model has to be trained with them.
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`; it is copied, never changed.
         config: the lengths.
+
+    Raises:
+        InputError: the tokenizer has no token that could stand between two texts, or the lengths leave too little room.
 
     >>> from tokenizers import models, pre_tokenizers, processors
     >>> vocab = {w: i for i, w in enumerate(["[UNK]", "[CLS]", "[SEP]", "why", "because", "…"])}
@@ -88,15 +107,19 @@ class PairEncoder:
         self._tokenizer.no_padding()
         added = self._tokenizer.get_added_tokens_decoder()
         self._special = {token_id: token.content for token_id, token in added.items() if token.special}
+        self.pad_id = next((i for i, text in self._special.items() if text in ("[PAD]", "<pad>", "<|endoftext|>")), 0)
         self._read_template()
+        unknown = {"[UNK]", "<unk>", getattr(self._tokenizer.model, "unk_token", None)}
+        self._forbidden = {token_id for token_id, text in self._special.items() if text not in unknown}
+        # Also where they are not marked special, and where one of them stands for unknown characters.
+        self._forbidden |= {*self._before, *self._between, *self._after}
         # From here on, "[SEP]" typed by a user is a bracket, a word and a bracket.
         self._tokenizer.encode_special_tokens = True
-        self._mark = self._plain(config.mark)
+        [self._mark] = self._pieces([config.mark])
         if 2 * len(self._mark) > min(config.question_tokens, 8):  # a cut dialogue may hold it twice
             raise InputError(
                 f"mark is {shown(config.mark)}, {len(self._mark)} tokens; allowed: half of question_tokens, at most 4"
             )
-        self.pad_id = next((i for i, text in self._special.items() if text in ("[PAD]", "<pad>", "<|endoftext|>")), 0)
         self._answer_room = config.max_tokens - len(self._before) - len(self._between) - len(self._after)
         if self._answer_room - config.question_tokens < 8:
             raise InputError(f"max_tokens is {config.max_tokens}; it leaves the answer fewer than 8 tokens")
@@ -111,8 +134,7 @@ class PairEncoder:
             raise InputError(f"{len(questions)} questions and {len(answers)} answers; allowed: equally many")
         unique = list(dict.fromkeys(questions))
         kept = dict(zip(unique, self._questions(unique), strict=True))
-        pieces = self._plain_batch(answers)
-        return [self._join(*kept[q], ids) for q, ids in zip(questions, pieces, strict=True)]
+        return [self._join(*kept[q], ids) for q, ids in zip(questions, self._pieces(answers), strict=True)]
 
     def pad(self, encodings: Sequence[Encoding]) -> dict[str, INT]:
         """Return `input_ids`, `attention_mask` and `token_type_ids`, each int64 [batch, longest]."""
@@ -134,42 +156,48 @@ class PairEncoder:
         """Find the special tokens before, between and after two texts, and the type ids of the five stretches."""
         probe = self._tokenizer.encode("a", "a")
         sequence = probe.sequence_ids
+        if 0 not in sequence or 1 not in sequence:
+            raise InputError("the tokenizer has no token for the text 'a'; allowed: one that reads every letter")
         first, second = sequence.index(0), sequence.index(1)
         first_end, second_end = first + sequence.count(0), second + sequence.count(1)
         self._before, self._after = probe.ids[:first], probe.ids[second_end:]
-        self._between = probe.ids[first_end:second]
+        self._between = probe.ids[first_end:second] or [self._separator()]
         types = probe.type_ids
-        between_type = types[first_end] if self._between else types[first]
-        self._types = [types[first], between_type, types[second]]
-        if not self._between:
-            self._between = self._tokenizer.encode("\n\n", add_special_tokens=False).ids
+        self._types = [types[first], types[first_end] if first_end < second else types[first], types[second]]
 
-    def _plain(self, text: str) -> list[int]:
-        return self._plain_batch([text])[0]
+    def _separator(self) -> int:
+        """Return the id of a special token, which no text can hold, for a tokenizer without a template for pairs."""
+        ids = {text: token_id for token_id, text in sorted(self._special.items())}
+        others = [text for text in ids if text not in ("[PAD]", "<pad>", "[UNK]", "<unk>")]
+        for name in (*_SEPARATORS, *others):
+            if name in ids:
+                return ids[name]
+        raise InputError("the tokenizer has no template for pairs, and no special token to part them; allowed: either")
 
-    def _plain_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of texts of users; no id is one of a special token (the unknown token apart)."""
-        encoded = self._tokenizer.encode_batch_fast([_encodable(t) for t in texts], add_special_tokens=False)
-        unknown = {self._tokenizer.token_to_id(t) for t in ("[UNK]", "<unk>")}
-        forbidden = self._special.keys() - unknown
-        out = []
-        for text, encoding in zip(texts, encoded, strict=True):
-            ids: list[int] = encoding.ids
-            if not forbidden.isdisjoint(ids):  # some vocabularies hold "</s>" as an ordinary piece too
-                ids = self._tokenizer.encode(self._broken(_encodable(text)), add_special_tokens=False).ids
-                ids = [i for i in ids if i not in forbidden]
-            out.append(ids)
-        return out
+    def _pieces(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Yield the ids of each text, none of which is a forbidden one."""
+        for chunk in _chunks(texts):
+            encoded = self._tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
+            for text, encoding in zip(chunk, encoded, strict=True):
+                ids: list[int] = encoding.ids
+                # Some vocabularies hold "</s>" as an ordinary piece too; some templates have tokens not marked special.
+                yield ids if self._forbidden.isdisjoint(ids) else self._spelled_out(text)
 
-    def _broken(self, text: str) -> str:
-        for token in self._special.values():
-            text = text.replace(token, " ".join(token))
-        return text
+    def _spelled_out(self, text: str) -> list[int]:
+        """Return the ids of a text in which what would get a forbidden id is spelled out, or else left out."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        parts, end = [], 0
+        for token_id, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True):
+            if token_id in self._forbidden:
+                parts += [text[end:start], " ".join(text[max(start, end) : stop])]
+                end = max(stop, end)
+        ids = self._tokenizer.encode("".join([*parts, text[end:]]), add_special_tokens=False).ids
+        return [i for i in ids if i not in self._forbidden]
 
     def _questions(self, questions: Sequence[Question]) -> list[tuple[list[int], int]]:
         """Return (kept ids, number of ids left out) for each question."""
         single = [q if isinstance(q, str) else q[0].content if len(q) == 1 else "" for q in questions]
-        plain = self._plain_batch(single)
+        plain = self._pieces(single)
         room = self.config.question_tokens
         return [
             self._dialogue(q, room) if not isinstance(q, str) and len(q) > 1 else self._middle_out(ids, room)
@@ -178,7 +206,7 @@ class PairEncoder:
 
     def _dialogue(self, question: Question, room: int) -> tuple[list[int], int]:
         """Keep the last turns that fit whole; if not even the last does, cut it in the middle."""
-        turns = self._plain_batch([f"{m.role}: {m.content}\n" for m in question if not isinstance(m, str)])
+        turns = list(self._pieces([f"{m.role}: {m.content}\n" for m in question if not isinstance(m, str)]))
         total = sum(map(len, turns))
         if total <= room:
             return [i for turn in turns for i in turn], 0
@@ -210,8 +238,26 @@ class PairEncoder:
         return Encoding(ids, types, question_cut, answer_cut)
 
 
-def _encodable(text: object) -> str:
-    """Return `text` with lone surrogates replaced, which no tokenizer can read; refuse what is no text."""
-    if not isinstance(text, str):
-        raise InputError(f"answer is {shown(text)}; allowed: text")
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+def encodable(text: str) -> str:
+    """Return `text` with each lone surrogate, which UTF-8 cannot hold, replaced by "?".
+
+    >>> encodable("a\\ud800")
+    'a?'
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts in order, as many at once as have `CHUNK_CHARS` characters, but at least one."""
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"answer is {shown(text)}; allowed: text")
+        if chunk and size + len(text) > CHUNK_CHARS:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(encodable(text))
+        size += len(text)
+    if chunk:
+        yield chunk

@@ -164,11 +164,13 @@ def test_padding():
 
 
 def test_a_tokenizer_without_a_template():
-    vocab = {word: i for i, word in enumerate(["<unk>", "why", "because", "\n\n", "…"])}
+    vocab = {word: i for i, word in enumerate(["<unk>", "why", "because", "\n\n", "…", "</s>"])}
     tokenizer = Tokenizer(models.WordLevel(vocab, "<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
+    tokenizer.add_special_tokens(["<unk>", "</s>"])
     encoder = PairEncoder(tokenizer, EncodingConfig(16, 4))
-    assert encoder.encode("why", "because").ids == [1, 3, 2]
+    assert encoder.encode("why", "because").ids == [1, 5, 2]
+    assert encoder.encode("why \n\n", "because \n\n </s>").ids == [1, 3, 5, 2, 3, 0, 0, 0, 0]
 
 
 def test_the_tokenizer_is_not_changed():

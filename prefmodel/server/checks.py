@@ -12,12 +12,14 @@ from prefmodel.types import Question
 
 
 def checked_question(value: QuestionLike, field: str, settings: Settings) -> Question:
-    """Return a question of allowed length; raise a Problem that names `field`."""
+    """Return a question of allowed length and number of turns; raise a Problem that names `field`."""
+    if not isinstance(value, str):
+        check_count(len(value), field, settings)
     try:
         question = one_question(value, field)
     except InputError as error:
         raise Problem(422, str(error), field) from None
-    _check_length(sum(map(len, question_texts(question))), field, settings)
+    check_length(sum(map(len, question_texts(question))), field, settings)
     return question
 
 
@@ -27,7 +29,7 @@ def checked_text(value: str, field: str, settings: Settings) -> str:
         text = one_text(value, field)
     except InputError as error:
         raise Problem(422, str(error), field) from None
-    _check_length(len(text), field, settings)
+    check_length(len(text), field, settings)
     return text
 
 
@@ -48,6 +50,8 @@ def question_texts(question: Question) -> list[str]:
     return [question] if isinstance(question, str) else [message.content for message in question]
 
 
-def _check_length(chars: int, field: str, settings: Settings) -> None:
-    if chars > settings.max_text_chars:
-        raise Problem(422, f"{field} has {chars} characters; allowed: up to {settings.max_text_chars}", field)
+def check_length(chars: int, field: str, settings: Settings, texts: int = 1) -> None:
+    """Raise a Problem that names `field` where it has more characters than so many texts may have together."""
+    limit = texts * settings.max_text_chars
+    if chars > limit:
+        raise Problem(422, f"{field} has {chars} characters; allowed: up to {limit}", field)

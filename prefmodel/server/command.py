@@ -21,7 +21,7 @@ TOKEN_VARIABLE = "PREFMODEL_TOKEN"
 @click.option("--token-file", metavar="PATH", help=f"File with the bearer token; or set {TOKEN_VARIABLE}.")
 @click.option("--name", help="Name of the model in answers; by default that of --model.")
 @click.option("--max-body", type=int, metavar="BYTES", help="Size of a request.")
-@click.option("--max-rows", type=int, help="Rows of a request.")
+@click.option("--max-rows", type=int, help="Rows of a request, turns of a dialogue.")
 @click.option("--max-chars", type=int, help="Characters of a text.")
 @click.option("--queue", type=int, metavar="TOKENS", help="Waiting work from which on requests get 503.")
 @click.option("--batch", type=int, metavar="TOKENS", help="Work that is scored together.")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from prefmodel.encoding import encodable
 from prefmodel.server.batcher import Batcher
 from prefmodel.server.checks import check_count, checked_question, checked_text, checked_texts
 from prefmodel.server.problems import Problem
@@ -16,6 +17,7 @@ from prefmodel.server.schemas import (
     LOGIT,
     SIGMOID,
     CohereError,
+    Many,
     OpenAIError,
     best_first,
     errors,
@@ -40,10 +42,10 @@ class Common(BaseModel):
 class PairsRequest(Common):
     """Texts to score in pairs. One text goes with all of the other side."""
 
-    text_1: str | list[str] | None = Field(default=None, description="Questions; the same as queries.")
-    text_2: str | list[str] | None = Field(default=None, description="Answers; the same as documents.")
-    queries: str | list[str] | None = Field(default=None, description="Questions; the same as text_1.")
-    documents: str | list[str] | None = Field(default=None, description="Answers; the same as text_2.")
+    text_1: str | Many[str] | None = Field(default=None, description="Questions; the same as queries.")
+    text_2: str | Many[str] | None = Field(default=None, description="Answers; the same as documents.")
+    queries: str | Many[str] | None = Field(default=None, description="Questions; the same as text_1.")
+    documents: str | Many[str] | None = Field(default=None, description="Answers; the same as text_2.")
 
 
 class Usage(BaseModel):
@@ -82,7 +84,7 @@ class RerankRequest(Common):
     """Documents to rank by how well they answer a query."""
 
     query: str
-    documents: list[str | Document] = Field(min_length=1)
+    documents: Many[str | Document] = Field(min_length=1)
     top_n: int | None = Field(default=None, description="Give only so many; by default, or with 0 or less, all.")
     return_documents: bool = Field(default=True, description="Whether results hold the documents.")
 
@@ -148,7 +150,7 @@ def router(batcher: Batcher, settings: Settings) -> APIRouter:
         order = best_first(scored)
         if body.top_n is not None and body.top_n > 0:
             order = order[: body.top_n]
-        documents = [Document(text=text) if body.return_documents else None for text in texts]
+        documents = [Document(text=encodable(text)) if body.return_documents else None for text in texts]
         tokens = sum(batcher.cost(query, text) for text in texts)
         return RerankResponse(
             id=f"rerank-{uuid.uuid4().hex}",

@@ -11,9 +11,9 @@ from prefmodel.errors import InputError, shown
 from prefmodel.rewards.markup import answer_after, question_in
 from prefmodel.rewards.shaping import EMPTY
 from prefmodel.server.batcher import Batcher
-from prefmodel.server.checks import check_count, checked_question, checked_text
+from prefmodel.server.checks import check_count, check_length, checked_question, checked_text
 from prefmodel.server.problems import Problem
-from prefmodel.server.schemas import LOGIT, SIGMOID, OurError, errors, sigmoid, tell_cuts
+from prefmodel.server.schemas import LOGIT, SIGMOID, Many, OurError, errors, sigmoid, tell_cuts
 from prefmodel.server.settings import Settings
 from prefmodel.types import Question
 
@@ -21,8 +21,8 @@ from prefmodel.types import Question
 class RewardRequest(BaseModel):
     """What `remote_rm` sends: `query` is prompt and answer in one text, special tokens included."""
 
-    query: list[str]
-    prompts: list[str] | None = Field(
+    query: Many[str]
+    prompts: Many[str] | None = Field(
         default=None,
         description="With chat markup or without. Where it is left out, the query's last turn is the answer.",
     )
@@ -55,6 +55,9 @@ def router(batcher: Batcher, settings: Settings) -> APIRouter:
         questions, answers, places = [], [], []
         for i, (query, prompt) in enumerate(zip(body.query, prompts, strict=True)):
             field = f"prompts[{i}]" if body.prompts is not None else f"query[{i}]"
+            # A question and an answer; before they are taken apart, which takes a second for a body full of markup.
+            check_length(len(prompt), field, settings, texts=2)
+            check_length(len(query), f"query[{i}]", settings, texts=2)
             try:
                 question, answer = question_and_answer(query, prompt, f"query[{i}]")
             except InputError as error:

@@ -9,14 +9,14 @@ from pydantic import BaseModel, Field
 
 from prefmodel.server.batcher import Batcher
 from prefmodel.server.checks import checked_question, checked_text, checked_texts
-from prefmodel.server.schemas import LOGIT, OurError, Own, errors, sigmoid
+from prefmodel.server.schemas import LOGIT, Many, OurError, Own, errors, sigmoid
 from prefmodel.server.settings import Settings
 
 
 class ScoreRequest(Own):
     """Answers to one question."""
 
-    answers: list[str]
+    answers: Many[str]
 
 
 class ScoreResponse(BaseModel):

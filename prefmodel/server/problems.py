@@ -68,6 +68,9 @@ def of_validation(errors: Sequence[Any], body: Any) -> Problem:
     >>> of_validation(errors, {"question": 5}).message
     'question is 5; Input ...'
     """
+    if errors[0]["type"] == "json_invalid":  # its input is an empty object, whatever came
+        position, reason = errors[0]["loc"][-1], errors[0]["ctx"]["error"]
+        return Problem(422, f"body is no JSON at character {position}: {reason}", "body")
     parts = max((_place(error, body) for error in errors), key=len)
     told = [error for error in errors if _place(error, body) == parts]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".") or "body"

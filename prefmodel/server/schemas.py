@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from fastapi import Response
@@ -14,6 +14,10 @@ from prefmodel.model import Scores
 LOGIT = "A raw logit: higher is better, comparable within a question."
 SIGMOID = "The sigmoid of the logit, 0 to 1: higher is better, comparable within a question. It is no probability."
 CUT_HEADER = "X-Prefmodel-Cut"
+
+T = TypeVar("T")
+Many = Annotated[list[T], Field(fail_fast=True)]
+"""A list, of which the first wrong item is told. Two million wrong ones, which a body may hold, would take a minute."""
 
 
 class Turn(BaseModel):
@@ -28,7 +32,7 @@ class Own(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    question: str | list[Turn] = Field(description="Text, or the turns of one dialogue.")
+    question: str | Many[Turn] = Field(description="Text, or the turns of one dialogue.")
 
     def asked(self) -> str | list[dict[str, Any]]:
         """Return the question as `prefmodel` takes it."""

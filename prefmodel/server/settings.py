@@ -18,7 +18,7 @@ class Settings:
         model_name: the name that responses give the model.
         token: the bearer token that requests must carry, printable ASCII; None lets everybody in.
         max_body_bytes: size of a request's body.
-        max_rows: (question, answer) rows of one request.
+        max_rows: (question, answer) rows of one request, and turns of one dialogue.
         max_text_chars: characters of one text, or of all turns of one dialogue.
         queue_tokens: once so many tokens wait, further requests are turned away with 503. One request that was let
             in may exceed it.

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from prefmodel.bundle import Bundle
+from prefmodel.encoding import encodable
 from prefmodel.errors import shown
 from prefmodel.server.batcher import Batcher
 from prefmodel.server.checks import check_count, checked_question, checked_text, checked_texts
 from prefmodel.server.problems import Problem
-from prefmodel.server.schemas import LOGIT, SIGMOID, TeiError, best_first, errors, sigmoid, tell_cuts
+from prefmodel.server.schemas import LOGIT, SIGMOID, Many, TeiError, best_first, errors, sigmoid, tell_cuts
 from prefmodel.server.settings import Settings
 
 SCORE = f"{SIGMOID} With raw_scores: {LOGIT[0].lower()}{LOGIT[1:]}"
@@ -23,7 +24,7 @@ class RerankRequest(BaseModel):
     """Texts to rank by how well they answer a query."""
 
     query: str
-    texts: list[str] = Field(min_length=1)
+    texts: Many[str] = Field(min_length=1)
     raw_scores: bool = Field(default=False, description="Give logits in place of their sigmoid.")
     return_text: bool = False
     truncate: bool = Field(default=False, description=TRUNCATE)
@@ -40,7 +41,7 @@ class Rank(BaseModel):
 class PredictRequest(BaseModel):
     """One pair of a question and an answer, or a list of pairs."""
 
-    inputs: str | list[str] | list[list[str]] = Field(
+    inputs: str | Many[str] | Many[Many[str]] = Field(
         description="[question, answer], or a list of those. A text alone is refused: a reward needs both."
     )
     raw_scores: bool = Field(default=False, description="Give logits in place of their sigmoid.")
@@ -67,7 +68,8 @@ def router(batcher: Batcher, settings: Settings) -> APIRouter:
         scored = await batcher.score([query] * len(texts), texts)
         tell_cuts(scored, response)
         values = _values(scored.scores.tolist(), body.raw_scores)
-        return [Rank(index=i, score=values[i], text=texts[i] if body.return_text else None) for i in best_first(scored)]
+        told = [encodable(text) if body.return_text else None for text in texts]
+        return [Rank(index=i, score=values[i], text=told[i]) for i in best_first(scored)]
 
     @routes.post("/predict")
     async def predict(body: PredictRequest, response: Response) -> list[Prediction] | list[list[Prediction]]:
