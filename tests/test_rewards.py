@@ -14,9 +14,9 @@ import prefmodel.rewards
 from prefmodel.errors import BundleError, InputError
 from prefmodel.rewards import RewardConfig, TRLReward
 from prefmodel.rewards.markup import answer_after, bare, question_in
-from prefmodel.samples import answer_of, question_of
 from prefmodel.rewards.scorer import SharedModel, score_samples
 from prefmodel.rewards.shaping import centred, clipped, excess_length, repeats, shape
+from prefmodel.samples import answer_of, question_of
 from prefmodel.types import Message
 
 QUESTION = "Why is the sky blue?"

@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 
@@ -55,7 +56,7 @@ def test_score_in_place_and_again(run, tmp_path):
     write_rows(path, [{"question": QUESTION, "answer": GOOD}])
     succeeds(run("score", path, "-o", path))
     once = path.read_bytes()
-    succeeds(run("score", path, "-o", path))
+    assert run("score", path, "-o", path).stderr == "warning: columns of the input were replaced: score\n"
     assert path.read_bytes() == once
     assert b'"score"' in once
 
@@ -64,6 +65,15 @@ def test_an_empty_file(run, tmp_path):
     (tmp_path / "in.jsonl").write_text("")
     assert succeeds(run("score", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl")) == ""
     assert (tmp_path / "out.jsonl").read_bytes() == b""
+    succeeds(run("score", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl.gz"))
+    assert gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()) == b""
+
+
+@pytest.mark.parametrize("rows", ["", f"{QUESTION},\n"])
+def test_a_table_without_a_row_that_is_kept_has_its_header(run, tmp_path, rows):
+    (tmp_path / "in.csv").write_text(f"question,answer\n{rows}")
+    assert run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv").exit_code == (3 if rows else 0)
+    assert (tmp_path / "out.csv").read_text() == "question,answer\n"
 
 
 def test_rows_that_were_cut_are_counted(run, tmp_path):

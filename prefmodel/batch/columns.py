@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefmodel.arguments import as_list, one_text
+from prefmodel.batch.json_text import json_value
 from prefmodel.errors import InputError, shown
 from prefmodel.files import Row
 from prefmodel.model import Scores
@@ -28,7 +29,7 @@ class Columns:
     `answers`, both `chosen` and `rejected`, or the last of `messages` if it is the assistant's. Questions are text or
     messages with role and content. Answers are text, messages of which the last is the assistant's, or, in `answers`,
     objects with `text`. Where `chosen` and `rejected` are whole dialogues, what they begin with alike is the question.
-    In CSV and TSV `messages` and `answers` are JSON.
+    In CSV and TSV `messages`, `answers` and whole dialogues are JSON.
 
     Args:
         question: column of the question.
@@ -70,7 +71,7 @@ class Additions:
         min_score: keep rows with an `answer`, or a `chosen`, that scores at least this, in logits; and such `answers`.
 
     Raises:
-        InputError: `top_k` is below 1.
+        InputError: `top_k` is below 1, or `min_score` is no finite number.
     """
 
     contributions: bool = False
@@ -81,6 +82,8 @@ class Additions:
     def __post_init__(self) -> None:
         if self.top_k is not None and self.top_k < 1:
             raise InputError(f"top_k is {self.top_k}; allowed: 1 or more")
+        if self.min_score is not None and not math.isfinite(self.min_score):
+            raise InputError(f"min_score is {self.min_score}; allowed: a number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +120,23 @@ def texts_of(row: Row, columns: Columns | None = None) -> Texts:
     named = columns.named if columns else {}
     missing = next((name for name in named.values() if name not in row), None)
     if missing is not None:
-        raise InputError(f"there is no column {shown(missing)}; allowed: {', '.join(row)}")
-    questions = [named.pop("question")] if "question" in named else ["question", "prompt", "messages"]
-    question = next((name for name in questions if row.get(name) is not None), None)
-    of_answers = named or _recognised(row)
-    if question in (None, "messages") and not of_answers and row.get("messages") is not None:
-        return _dialogue(row["messages"])
+        raise InputError(f"there is no column {shown(missing)}; allowed: {_names(row)}")
+    asked = named.pop("question", None)
+    recognised = _recognised(row)
+    # A table has all columns in all rows, and a value in those that count.
+    of_answers = named or {what: column for what, column in recognised.items() if row[column] is not None}
+    if not of_answers and row.get("messages") is not None:
+        return _dialogue(row, asked)
+    of_answers = of_answers or dict(list(recognised.items())[:1])
     if not of_answers:
-        raise InputError(f"columns are {', '.join(row)}; allowed: answer, answers, or both chosen and rejected")
-    if question is None and "chosen" in of_answers:
+        raise InputError(f"columns are {_names(row)}; allowed: answer, answers, or both chosen and rejected")
+    name = asked or next((name for name in ("question", "prompt", "messages") if row.get(name) is not None), None)
+    if name is None and "chosen" in of_answers:
         return _two_dialogues(row, of_answers)
-    name = question or questions[0]
     answers = {
         what: _answers(row[c], c) if what == "answers" else [_answer(row[c], c)] for what, c in of_answers.items()
     }
-    return Texts(
-        question_of(_listed(row.get(name)) if name == "messages" else row.get(name), name), answers, of_answers
-    )
+    return Texts(_question(row, name or "question"), answers, of_answers)
 
 
 def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], additions: Additions) -> Row | None:
@@ -156,6 +159,8 @@ def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], ad
     """
     own_margin = "margin" in row and ("score_chosen" not in row or "score_margin" in row)
     row, start = dict(row), 0
+    if additions.truncated:
+        row["question_cut"] = int(scores.question_cut[0]) if len(scores) else 0
     for what, column in texts.columns.items():
         stop = start + len(texts.answers[what])
         values = _shortest(scores.scores[start:stop])
@@ -164,7 +169,6 @@ def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], ad
             parts = scores.contributions[start:stop]
             added[_CONTRIBUTIONS[what]] = [dict(zip(names, _shortest(part), strict=True)) for part in parts]
         if additions.truncated:
-            row["question_cut"] = int(scores.question_cut[start]) if stop > start else 0
             added[f"{what}_cut"] = scores.answer_cut[start:stop].tolist()
         kept = list(range(len(values))) if what == "rejected" else _kept(values, additions)
         if not kept and (values or additions.min_score is not None):
@@ -172,7 +176,8 @@ def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], ad
         if what == "answers":
             if len(kept) < len(values) or additions.top_k is not None:
                 everything = as_list(_listed(row[column])) or []
-                row[column] = [everything[i] for i in kept]
+                some = [everything[i] for i in kept]
+                row[column] = json.dumps(some, ensure_ascii=False) if isinstance(row[column], str) else some
             row |= {name: [found[i] for i in kept] for name, found in added.items()}
         else:
             row |= {name: found[0] for name, found in added.items()}
@@ -188,30 +193,31 @@ _CONTRIBUTIONS = {what: re.sub("scores?", "contributions", name) for what, name 
 
 def _recognised(row: Row) -> dict[str, str]:
     found: dict[str, str] = {what: what for what in ("answer", "answers") if what in row}
-    if "completion" in row and "answer" not in row:
+    if "completion" in row and row.get("answer") is None:
         found["answer"] = "completion"
     if "chosen" in row and "rejected" in row:
         found |= {"chosen": "chosen", "rejected": "rejected"}
     return found
 
 
-def _dialogue(messages: object) -> Texts:
-    """Return the last message as the answer to those before."""
-    turns = as_list(_listed(messages))
+def _question(row: Row, name: str) -> Question:
+    return question_of(_listed(row.get(name)) if name == "messages" else row.get(name), name)
+
+
+def _dialogue(row: Row, asked: str | None) -> Texts:
+    """Return the last message as the answer to those before, or to the question in the column `asked`."""
+    turns = as_list(_listed(row["messages"]))
     if not turns or len(turns) < 2:
-        raise InputError(f"messages is {shown(messages)}; allowed: a question and, last, the assistant's answer")
-    return Texts(
-        question_of(turns[:-1], "messages"), {"answer": [_answer(turns[-1:], "messages")]}, {"answer": "messages"}
-    )
+        raise InputError(f"messages is {shown(turns)}; allowed: a question and, last, the assistant's answer")
+    question = _question(row, asked) if asked not in (None, "messages") else question_of(turns[:-1], "messages")
+    return Texts(question, {"answer": [_answer(turns[-1:], "messages")]}, {"answer": "messages"})
 
 
 def _two_dialogues(row: Row, columns: dict[str, str]) -> Texts:
     """Return the last messages of two dialogues as answers to what the dialogues begin with alike."""
-    chosen, rejected = (as_list(row[columns[what]]) for what in ("chosen", "rejected"))
+    chosen, rejected = (as_list(_listed(row[columns[what]])) for what in ("chosen", "rejected"))
     if chosen is None or rejected is None:
-        raise InputError(
-            f"columns are {', '.join(row)}; allowed: a question, or chosen and rejected as whole dialogues"
-        )
+        raise InputError(f"columns are {_names(row)}; allowed: a question, or chosen and rejected as whole dialogues")
     if not chosen or chosen[:-1] != rejected[:-1]:
         raise InputError("chosen and rejected differ before their last message; allowed: the same question in both")
     answers = {
@@ -222,7 +228,12 @@ def _two_dialogues(row: Row, columns: dict[str, str]) -> Texts:
 
 def _answer(value: object, name: str) -> str:
     """Return an answer: text, or the last of some messages."""
-    return one_text(value if as_list(value) is None else answer_of(value, name), name)
+    if as_list(value) is None:
+        return one_text(value, name)
+    text = answer_of(value, name)
+    if not text.strip():
+        raise InputError(f"{name} is {shown(value)}; allowed: messages of which the last is the assistant's, with text")
+    return text
 
 
 def _answers(value: object, name: str) -> list[str]:
@@ -236,9 +247,14 @@ def _answers(value: object, name: str) -> list[str]:
 def _listed(value: object) -> object:
     """Return text as the JSON list that it may be in a table; columns of answers or messages hold no other text."""
     try:
-        return json.loads(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
-    except (ValueError, RecursionError):
+        return json_value(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+    except ValueError:
         return value
+
+
+def _names(row: Row) -> str:
+    names = " ".join(", ".join(row).split())
+    return names if len(names) <= 200 else f"{names[:200]}..."
 
 
 def _kept(values: list[float], additions: Additions) -> list[int]:

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from prefmodel.batch.sources import FORMATS, suffix_of
 from prefmodel.files import Row
-
-GROUP_ROWS = 1 << 16
-"""Rows of one row group of a Parquet file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +26,14 @@ class Rows:
         table: the chunk as it was read, if it was Parquet: a `pyarrow.Table`.
         places: the index in `table` of each row.
         changed: columns of `table` that are not as they were read.
+        columns: names of the columns that were read, where the source says them before its rows.
     """
 
     rows: list[Row]
     table: Any = None
     places: Sequence[int] = ()
     changed: Set[str] = frozenset()
+    columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,22 @@ def output_for(path: str | Path) -> Output:
         return Output(json_lines)
     if suffix == ".jsonl.gz":
         # One gzip member a chunk; all readers of gzip take them as one file. No time in the header.
-        return Output(lambda rows: gzip.compress(json_lines(rows), 6, mtime=0) if rows.rows else b"")
+        return Output(lambda rows: gzip.compress(json_lines(rows), 6, mtime=0))
     if suffix == ".parquet":
         from prefmodel.batch.parquet import finish, pack
 
         return Output(pack, finish)
-    return Output(json_lines, _finish_tsv if suffix == ".tsv" else _finish_csv)
+    return Output(_json_lines_or_names, _finish_tsv if suffix == ".tsv" else _finish_csv)
 
 
 def json_lines(rows: Rows) -> bytes:
     """Return rows as JSON lines."""
     return b"".join(json_line(row) for row in rows.rows)
+
+
+def _json_lines_or_names(rows: Rows) -> bytes:
+    """Return rows as JSON lines; where there is none, the names of the columns, as tables have also without rows."""
+    return json_lines(rows) or (json.dumps(list(rows.columns)).encode() + b"\n" if rows.columns else b"")
 
 
 def json_line(row: Row) -> bytes:
@@ -114,19 +119,22 @@ def _finish_tsv(parts: Path, output: Path) -> list[str]:
 def _finish_table(parts: Path, output: Path, delimiter: str) -> list[str]:
     """Write JSON lines as a table with all columns that occur; values that are no text or number become JSON."""
     columns: dict[str, None] = {}
-    for row in _rows(parts):
+    for row in _rows_and_names(parts):
         columns |= dict.fromkeys(row)
     # UTF-8 cannot hold lone surrogates: a question mark stands for each, as everywhere where text is written.
     with open(output, "w", encoding="utf-8", errors="replace", newline="") as file:
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        # With "\r\n" as the end of its lines, csv puts texts with either character in quotes. We end them with "\n".
+        unix = SimpleNamespace(write=lambda line: file.write(line[:-2] + "\n"))
+        writer = csv.writer(unix, delimiter=delimiter, lineterminator="\r\n")
         if columns:
             writer.writerow(columns)
-        for row in _rows(parts):
-            writer.writerow([_cell(row.get(name)) for name in columns])
+        for row in _rows_and_names(parts):
+            if isinstance(row, dict):
+                writer.writerow([_cell(row.get(name)) for name in columns])
     return []
 
 
-def _rows(parts: Path) -> Iterator[Row]:
+def _rows_and_names(parts: Path) -> Iterator[Row | list[str]]:
     with open(parts, "rb") as file:
         for line in file:
             yield json.loads(line)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
 
+from prefmodel.batch.json_text import json_value
 from prefmodel.batch.sources import STDIN, Source
-from prefmodel.errors import FileFormatError, missing_extra, shown
+from prefmodel.errors import FileFormatError, shown
 from prefmodel.files import Row
 
 CHUNK_ROWS = 1024
 """Rows that are held in memory and scored together; enough to fill batches of similar length."""
 CHUNK_BYTES = 16 << 20
 """A chunk of long rows ends here."""
-MAX_LINE = 64 << 20
-"""Bytes of the longest line, and characters of the longest field, that is read as a row."""
+MAX_LINE = 16 << 20
+"""Bytes of the longest row that is read. One text of this length takes the tokenizer about 2 GB."""
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -42,7 +43,7 @@ class Record:
         line: where it begins, from 1; in Parquet the number of the row.
         row: the columns, or None.
         problem: why there is no row.
-        text: in place of a row, the beginning of what stands there.
+        text: in place of a row, what stands there; of more than `MAX_LINE` bytes the beginning.
     """
 
     line: int
@@ -60,9 +61,10 @@ class Chunk:
         name: what messages call the source.
         records: the records.
         end: records of this source up to the end of this chunk.
-        digest: SHA-256, in hex, of the text of this source up to there; "" for Parquet.
+        digest: SHA-256, in hex, of the text of this source up to there; of the whole file if it is Parquet.
         position: bytes of the source that were read up to there, about; for showing progress.
         table: the records as a `pyarrow.Table`, if the source is Parquet.
+        columns: names of the columns, where the source says them before its rows.
     """
 
     source: int
@@ -72,10 +74,11 @@ class Chunk:
     digest: str
     position: int
     table: Any = None
+    columns: Sequence[str] = ()
 
 
 def read_chunks(index: int, source: Source, skip: int = 0, digest: str = "") -> Iterator[Chunk]:
-    """Yield the records of one source in chunks.
+    """Yield the records of one source in chunks; of a source without rows, one chunk without records.
 
     Args:
         index: index of the source, for the chunks.
@@ -93,18 +96,27 @@ def read_chunks(index: int, source: Source, skip: int = 0, digest: str = "") -> 
     [{'question': 'Why?', 'answer': 'Because.'}]
     """
     if source.suffix == ".parquet":
-        yield from _parquet_chunks(index, source, skip)
+        from prefmodel.batch.parquet_reading import read_parquet
+
+        yield from read_parquet(index, source, skip, digest)
         return
     with _Text(source) as text:
         records = _json_records(text) if source.suffix.startswith(".jsonl") else _table_records(text, source.suffix)
-        end, left = 0, skip
-        for _ in _taken(records, left):
-            end += 1
+        end = sum(1 for _ in _taken(records, skip))
         if skip and (end < skip or text.digest() != digest):
-            raise SourceError(f"{source.name}: its first {skip} rows are not those that were scored before")
+            raise not_what_it_was(source, skip)
         while chunk := list(_taken(records, CHUNK_ROWS, text)):
             end += len(chunk)
-            yield Chunk(index, source.name, chunk, end, text.digest(), text.position())
+            yield Chunk(index, source.name, chunk, end, text.digest(), text.position(), columns=text.columns)
+        if not end:
+            yield Chunk(index, source.name, [], 0, text.digest(), text.position(), columns=text.columns)
+
+
+def not_what_it_was(source: Source, rows: int) -> SourceError:
+    """Return the error that the beginning of a source has changed."""
+    return SourceError(
+        f"{source.name}: its first {rows} rows are not those that were scored before; start over with --restart"
+    )
 
 
 def _taken(records: Iterator[Record], count: int, text: _Text | None = None) -> Iterator[Record]:
@@ -125,6 +137,8 @@ class _Text:
         self.source = source
         self.line = 0
         self.bytes = 0
+        self.columns: list[str] = []
+        """Names that stand in the first row of a table, once it was read."""
         self._hash = hashlib.sha256()
         self._open = ExitStack()
 
@@ -163,7 +177,7 @@ class _Text:
         try:
             line = self._file.readline(MAX_LINE + 1)
         except (EOFError, OSError, zlib.error) as error:
-            raise SourceError(f"{self.source.name}, after line {self.line}: {_one_line(error)}") from None
+            raise SourceError(f"{self.source.name}, after line {self.line}: {one_line(error)}") from None
         self._hash.update(line)
         self.bytes += len(line)
         return line
@@ -171,56 +185,67 @@ class _Text:
 
 def _json_records(text: _Text) -> Iterator[Record]:
     for line in text:
-        if line.isspace():
+        if not line.strip():
             continue
         try:
             if len(line) > MAX_LINE:
                 raise ValueError(f"the line has over {MAX_LINE} bytes")
-            row = json.loads(line)
+            row = json_value(line.decode())
             if not isinstance(row, dict):
                 raise ValueError(f"found {shown(row)}")
+        except ValueError as error:
+            yield Record(text.line, None, f"not a JSON object: {one_line(error)}", _as_text(line))
+        else:
             yield Record(text.line, row)
-        except (ValueError, RecursionError) as error:
-            yield Record(text.line, None, f"not a JSON object: {_one_line(error)}", _beginning(line))
 
 
 def _table_records(text: _Text, suffix: str) -> Iterator[Record]:
     """Yield the records of CSV or TSV with quotes as in RFC 4180; the first row has the names of the columns."""
-    consumed: list[bytes] = []
+    read = bytearray()
 
-    def lines() -> Iterator[str]:
-        for line in text:
-            consumed.append(line)
-            yield line.decode("utf-8", "surrogateescape")
+    def decoded(line: bytes) -> str:
+        read.extend(line)
+        if len(read) > MAX_LINE:
+            raise csv.Error(f"it has over {MAX_LINE} bytes")
+        return line.decode("utf-8", "surrogateescape")
 
     csv.field_size_limit(MAX_LINE)
-    rows = csv.reader(lines(), delimiter="\t" if suffix == ".tsv" else ",", strict=True)
-    names: list[str] | None = None
+    rows = csv.reader(map(decoded, text), delimiter="\t" if suffix == ".tsv" else ",", strict=True)
     while True:
         line = text.line + 1
-        consumed.clear()
+        read.clear()
         try:
             fields = next(rows)
-            problem = _text_problem(fields) or (_count_problem(fields, names) if names else None)
+            if not fields:  # a blank line
+                continue
+            problem = _text_problem(fields) or (_count_problem(fields, text.columns) if text.columns else None)
         except StopIteration:
             return
         except csv.Error as error:
-            fields, problem = [], f"not a row of {suffix[1:].upper()}: {_one_line(error)}"
-        if not fields and not problem:
-            continue
-        if names is None:
-            names = _header(text.source, fields, problem)
+            fields, problem = [], f"not a row of {suffix[1:].upper()}: {one_line(error)}"
+        if not text.columns:
+            text.columns = _header(text.source, fields, problem)
         elif problem:
-            yield Record(line, None, problem, _beginning(b"".join(consumed)))
+            lines = f" (lines {line} to {text.line})" if text.line > line else ""
+            yield Record(line, None, problem + lines, _as_text(read))
         else:
-            yield Record(line, dict(zip(names, fields, strict=True)))
+            yield Record(line, dict(zip(text.columns, fields, strict=True)))
 
 
 def _header(source: Source, fields: list[str], problem: str | None) -> list[str]:
-    twice = next((name for name in fields if fields.count(name) > 1), None)
-    if problem or twice is not None:
-        raise SourceError(f"{source.name}, first row: {problem or f'two columns are called {shown(twice)}'}")
+    if problem := problem or repeated(fields):
+        raise SourceError(f"{source.name}, first row: {problem}")
     return fields
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    """Return what is wrong with names of columns of which two are alike, or None.
+
+    >>> repeated(["a", "b", "a"])
+    "two columns are called 'a'"
+    """
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    return None if twice is None else f"two columns are called {shown(twice)}"
 
 
 def _count_problem(fields: list[str], names: list[str]) -> str | None:
@@ -228,38 +253,23 @@ def _count_problem(fields: list[str], names: list[str]) -> str | None:
 
 
 def _text_problem(fields: list[str]) -> str | None:
-    escaped = next((f for f in fields if not f.isascii() and any("\udc80" <= c <= "\udcff" for c in f)), None)
-    return None if escaped is None else f"not UTF-8: {shown(escaped.encode('utf-8', 'surrogateescape'))}"
+    for field in fields:
+        try:
+            field.encode()
+        except UnicodeEncodeError:
+            return f"not UTF-8: {shown(field.encode('utf-8', 'surrogateescape'))}"
+    return None
 
 
-def _parquet_chunks(index: int, source: Source, skip: int) -> Iterator[Chunk]:
-    try:
-        import pyarrow as arrow
-        from pyarrow import parquet
-    except ImportError:
-        raise missing_extra("a .parquet file", "batch") from None
-    end = 0
-    try:
-        with parquet.ParquetFile(source.path) as file:
-            for group in range(file.num_row_groups):
-                # One group at a time: a run that begins with a later group has the same chunks.
-                size = file.metadata.row_group(group).num_rows
-                if end + size <= skip:
-                    end += size
-                    continue
-                for batch in file.iter_batches(CHUNK_ROWS, row_groups=[group]):
-                    end += batch.num_rows
-                    if end > skip:
-                        records = [Record(i, row) for i, row in enumerate(batch.to_pylist(), end - batch.num_rows + 1)]
-                        position = source.bytes * end // file.metadata.num_rows
-                        yield Chunk(index, source.name, records, end, "", position, arrow.Table.from_batches([batch]))
-    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{source.name}, after row {end}: {_one_line(error)}") from None
+def _as_text(data: bytes | bytearray) -> str:
+    kept = data if len(data) <= MAX_LINE else data[:1000]
+    return kept.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _beginning(line: bytes) -> str:
-    return line[:1000].decode("utf-8", "replace").rstrip("\r\n")
+def one_line(error: BaseException) -> str:
+    """Return an error's text, or its name, without line breaks.
 
-
-def _one_line(error: BaseException) -> str:
+    >>> one_line(OSError("no\\nspace"))
+    'no space'
+    """
     return " ".join(str(error).split()) or type(error).__name__

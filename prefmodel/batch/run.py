@@ -108,7 +108,7 @@ def score_files(
     options, output = options or Options(), Path(output)
     form = output_for(output)
     sources, ignored = find_sources(where, options.stdin_format, [output, errors_file(output), progress_folder(output)])
-    notes = [f"not read: {', '.join(ignored)}"] if ignored else []
+    notes, replaced = _ignored(ignored), set[str]()
     journal = Journal(output, _facts(model, sources, options), options.restart)
     resumed = journal.place.rows
     if not journal.ready:
@@ -117,7 +117,8 @@ def score_files(
                 (engine or local(model))(_plan(sources, options, journal.place), output), sources, resumed
             ):
                 journal.append(done.packed, done.errors, _after(journal.place, done))
-            notes += journal.finish(form.finish)
+                replaced |= done.replaced
+            notes += [*_replaced(replaced), *journal.finish(form.finish)]
         except SourceError as error:
             journal.stop(error.source)
             raise
@@ -147,13 +148,23 @@ def score_stream(
     """
     options = options or Options()
     sources, ignored = find_sources(where, options.stdin_format)
-    place = Place()
+    place, replaced = Place(), set[str]()
     for done in _with_bar((engine or local(model))(_plan(sources, options, place), Path("rows.jsonl")), sources, 0):
         place = _after(place, done)
         rows(done.packed)
         errors(done.errors)
-    notes = (f"not read: {', '.join(ignored)}",) if ignored else ()
-    return Summary(place.rows, place.kept, place.bad, place.cut, 0, notes)
+        replaced |= done.replaced
+    notes = [*_ignored(ignored), *_replaced(replaced)]
+    return Summary(place.rows, place.kept, place.bad, place.cut, 0, tuple(notes))
+
+
+def _ignored(names: list[str], shown: int = 3) -> list[str]:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return [f"not read: {', '.join(names[:shown])}{more}"] if names else []
+
+
+def _replaced(columns: set[str]) -> list[str]:
+    return [f"columns of the input were replaced: {', '.join(sorted(columns))}"] if columns else []
 
 
 def _facts(model: PreferenceModel, sources: list[Source], options: Options) -> dict[str, Any]:

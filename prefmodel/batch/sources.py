@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -69,16 +70,16 @@ def suffix_of(path: str | Path, allowed: Sequence[str] = FORMATS) -> str:
 def find_sources(
     where: str | Path, stdin_format: str = ".jsonl", without: Sequence[Path] = ()
 ) -> tuple[list[Source], list[str]]:
-    """Return the files that a name stands for, sorted, and those beside them that have another format.
+    """Return the files that a name stands for, sorted, and the names of what lies beside them and is not read.
 
     Args:
         where: a file; a folder, which stands for the files in it and below; a glob such as `data/*.csv`; or "-".
         stdin_format: one of `FORMATS` that are text, for "-".
         without: files that a folder or a glob leaves out, as the output that lies in the same folder. Hidden files
-            are left out too.
+            of a folder are left out too; a glob has them where it names the dot.
 
     Raises:
-        FileFormatError: there is no such file, or its format is unknown.
+        FileFormatError: there is no such file, or its format is unknown, or a folder cannot be read.
         InputError: `stdin_format` is not what is allowed.
     """
     where = str(where)
@@ -90,24 +91,28 @@ def find_sources(
     path = Path(where)
     if path.is_file():
         return [Source(where, suffix_of(where))], []
-    if path.is_dir():
-        found = sorted(path.rglob("*"))
+    if where and path.is_dir():
+        found = _files_below(path)
     elif any(mark in where for mark in "*?["):
-        found = sorted(Path(name) for name in glob(where, recursive=True))
+        found = [Path(name) for name in glob(where, recursive=True) if not os.path.isdir(name)]
     else:
-        raise FileFormatError(f"{where}: {'not a file or folder' if path.exists() else 'no such file'}")
-    hidden_below = path if path.is_dir() else Path()
+        kind = "not a file or folder" if where and path.exists() else "no such file"
+        raise FileFormatError(f"{where or shown(where)}: {kind}")
     apart = {p.resolve() for p in without}
-    files = [p for p in found if p.is_file() and not _hidden(p, hidden_below) and not _inside(p.resolve(), apart)]
-    known = [p for p in files if str(p).endswith(FORMATS)]
+    files = sorted(p for p in found if not _inside(p.resolve(), apart))
+    # Only a regular file: a pipe would never end, and a link may lead nowhere.
+    known = {str(p): None for p in files if str(p).endswith(FORMATS) and p.is_file()}
     if not known:
         raise FileFormatError(f"{where}: no file in it ends with {', '.join(FORMATS)}")
-    return [Source(str(p), suffix_of(p)) for p in known], [str(p) for p in files if p not in known]
+    return [Source(name, suffix_of(name)) for name in known], [str(p) for p in files if str(p) not in known]
 
 
-def _hidden(path: Path, base: Path) -> bool:
-    parts = path.relative_to(base).parts if path.is_relative_to(base) else path.parts[-1:]
-    return any(part.startswith(".") and part not in (".", "..") for part in parts)
+def _files_below(folder: Path) -> list[Path]:
+    def stop(error: OSError) -> None:
+        raise FileFormatError(f"{error.filename}: {error.strerror}")
+
+    found = [Path(above, name) for above, _, names in os.walk(folder, onerror=stop) for name in names]
+    return [p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
 
 
 def _inside(path: Path, apart: set[Path]) -> bool:

@@ -65,6 +65,7 @@ class Done:
         kept: how many of them are in `packed`.
         bad: how many could not be scored.
         cut: of how many rows the model saw a question or an answer only in part.
+        replaced: columns that were read, and in `packed` hold what was computed.
     """
 
     source: int
@@ -77,6 +78,7 @@ class Done:
     kept: int
     bad: int
     cut: int
+    replaced: frozenset[str] = frozenset()
 
 
 class Worker:
@@ -126,6 +128,7 @@ class Worker:
         rows: list[Row] = []
         places: list[int] = []
         changed: set[str] = set()
+        replaced: set[str] = set()
         start, rows_cut = 0, 0
         for place, row, texts in good:
             part = slice(start, start + len(texts.all))
@@ -135,8 +138,10 @@ class Worker:
             if scored is not None:
                 rows.append(scored)
                 places.append(place)
-                changed.update(name for name in scored if name not in row or scored[name] is not row[name])
-        packed = self._output.pack(Rows(rows, chunk.table, places, changed))
+                new = {name for name in scored if name not in row or scored[name] is not row[name]}
+                changed |= new
+                replaced |= new & row.keys() - set(texts.columns.values())  # in those, some answers were left out
+        packed = self._output.pack(Rows(rows, chunk.table, places, changed, chunk.columns))
         errors = b"".join(map(json_line, bad))
         return Done(
             chunk.source,
@@ -149,6 +154,7 @@ class Worker:
             len(rows),
             len(bad),
             rows_cut,
+            frozenset(replaced),
         )
 
     def _read(self, record: Record) -> tuple[Row, Texts]:

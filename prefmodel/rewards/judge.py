@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from prefmodel.arguments import as_list
 from prefmodel.errors import InputError, shown
 from prefmodel.model import PreferenceModel
-from prefmodel.samples import answer_of, question_of, same_number
 from prefmodel.rewards.scorer import SharedModel
+from prefmodel.samples import answer_of, question_of, same_number
 
 FLOAT = NDArray[np.float64]
 

@@ -23,9 +23,9 @@ from prefmodel.errors import InputError, PrefModelError
 from prefmodel.model import PreferenceModel
 from prefmodel.rewards.environment import config_from_environment, model_from_environment
 from prefmodel.rewards.markup import answer_after, question_in
-from prefmodel.samples import question_of, same_number
 from prefmodel.rewards.scorer import Sample, SharedModel, score_samples
 from prefmodel.rewards.shaping import RewardConfig
+from prefmodel.samples import question_of, same_number
 
 _log = logging.getLogger("prefmodel.rewards.openrlhf")
 _lock = threading.Lock()

@@ -10,9 +10,9 @@ from typing import Any
 
 from prefmodel.errors import InputError, shown
 from prefmodel.model import PreferenceModel
-from prefmodel.samples import answer_of, question_of, same_number
 from prefmodel.rewards.scorer import Rewards, Sample, SharedModel, score_samples
 from prefmodel.rewards.shaping import RewardConfig
+from prefmodel.samples import answer_of, question_of, same_number
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any
 from prefmodel.arguments import as_list
 from prefmodel.errors import InputError, shown
 from prefmodel.rewards.environment import as_plain, config_from_environment, config_of, model_from_environment
-from prefmodel.samples import question_of, same_number
 from prefmodel.rewards.scorer import Sample, SharedModel, score_samples
+from prefmodel.samples import question_of, same_number
 
 _lock = threading.Lock()
 _models: dict[str, SharedModel] = {}
