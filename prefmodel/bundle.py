@@ -9,23 +9,19 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
+from prefmodel.bundle_files import GRAPHS, LIMITS, check_file, facts, one_line, read_manifest
+from prefmodel.bundle_files import MANIFEST as MANIFEST
 from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.errors import BundleError, InputError, shown
-from prefmodel.files import sha256, whole_file
+from prefmodel.files import whole_file
+from prefmodel.tokenizer_file import TokenizerFile
 from prefmodel.types import CONTRIBUTIONS
 
 FORMAT = 1
-MANIFEST = "prefmodel.json"
 FILES = ("config.json", "tokenizer.json")
-GRAPHS = {"int8": "onnx/model_int8.onnx", "float32": "onnx/model.onnx"}
-"""The graph of each precision; the first that a bundle has is the one that is used."""
-
 DEFAULT = Path(__file__).parent / "default"
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_RELATIVE = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")  # neither absolute, nor with "..", nor with a drive
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -75,15 +71,16 @@ class Bundle:
         if precision is not None and precision not in GRAPHS:
             raise InputError(f"precision is {shown(precision)}; allowed: {', '.join(GRAPHS)} or none")
         folder = _find(path_or_hub_name, revision)
-        info = _read_manifest(folder / MANIFEST)
+        info = read_manifest(folder)
+        _check_manifest(folder / MANIFEST, info)
         files = info["files"]
-        for name, expected in files.items():
-            _check_file(folder, name, expected)
         present = [p for p, graph in GRAPHS.items() if graph in files and precision in (None, p)]
         wanted = GRAPHS[precision] if precision else " or ".join(GRAPHS.values())
         for name in [*FILES, *([] if present else [wanted])]:
             if name not in files:
                 raise BundleError(f"{folder / MANIFEST}: files does not list {name}")
+        for name, expected in files.items():
+            check_file(folder, name, expected)
         return cls(
             folder,
             EncodingConfig(**info["encoding"]),
@@ -98,16 +95,12 @@ class Bundle:
     def experimental(self) -> tuple[str, ...]:
         """Names of the contributions that no record shows to tell best on held-out pairs of their principle."""
         accuracy = self.info["training"].get("accuracy")
-        trusted = accuracy.get("trusted", []) if isinstance(accuracy, dict) else []
-        return tuple(name for name in self.contributions if name not in trusted)
+        trusted = accuracy.get("trusted") if isinstance(accuracy, dict) else None
+        return tuple(name for name in self.contributions if not isinstance(trusted, list) or name not in trusted)
 
     def encoder(self) -> PairEncoder:
         """Return the encoder of questions and answers; raise BundleError when the tokenizer cannot be read."""
-        path = self.folder / "tokenizer.json"
-        try:
-            return PairEncoder(Tokenizer.from_file(str(path)), self.encoding)
-        except Exception as error:  # tokenizers raises plain Exception
-            raise BundleError(f"{path}: {_one_line(error)}") from None
+        return TokenizerFile(self.folder / "tokenizer.json", self.encoding)
 
 
 def write_manifest(
@@ -142,7 +135,7 @@ def write_manifest(
         "encoding": asdict(encoding),
         "contributions": list(contributions),
         "temperature": temperature,
-        "files": {name: _facts(folder / name) for name in sorted([*FILES, *graphs])},
+        "files": {name: facts(folder / name) for name in sorted([*FILES, *graphs])},
         "training": dict(training),
     }
     _check_manifest(folder / MANIFEST, manifest)
@@ -177,18 +170,7 @@ def _download(name: str, revision: str | None) -> Path:
     try:
         return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=wanted))
     except Exception as error:  # of the hub, of its HTTP client, of the file system: no common base
-        raise BundleError(f"{name}: no such folder, and not to be had from the Hub: {_one_line(error)}") from None
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise BundleError(f"{path.parent}: not a bundle, it has no {MANIFEST}")
-    try:
-        manifest = json.loads(path.read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
-        raise BundleError(f"{path}: not JSON: {_one_line(error)}") from None
-    _check_manifest(path, manifest)
-    return manifest  # type: ignore[no-any-return]
+        raise BundleError(f"{name}: no such folder, and not to be had from the Hub: {one_line(error)}") from None
 
 
 def _check_manifest(path: Path, manifest: Any) -> None:
@@ -214,12 +196,12 @@ def _check_manifest(path: Path, manifest: Any) -> None:
 
     check(isinstance(manifest["files"], dict), "files", manifest["files"], "an object")
     for name, entry in manifest["files"].items():
-        check(bool(_RELATIVE.fullmatch(name)), "a name in files", name, "a path inside the bundle")
+        check(name in LIMITS, "a name in files", name, ", ".join(LIMITS))
         field = f"files[{name!r}]"
         check(isinstance(entry, dict) and entry.keys() == {"sha256", "bytes"}, field, entry, "sha256 and bytes")
         digest, size = entry["sha256"], entry["bytes"]
         check(isinstance(digest, str) and bool(_HEX.fullmatch(digest)), f"{field} sha256", digest, "64 hex digits")
-        check(_is_number(size, int) and size >= 0, f"{field} bytes", size, "0 or more")
+        check(_is_number(size, int) and 0 <= size <= LIMITS[name], f"{field} bytes", size, f"0 to {LIMITS[name]}")
 
 
 def _check_encoding(path: Path, encoding: Any, check: Any) -> None:
@@ -235,38 +217,5 @@ def _check_encoding(path: Path, encoding: Any, check: Any) -> None:
         raise BundleError(f"{path}: encoding {error}") from None
 
 
-def _check_file(folder: Path, name: str, expected: Mapping[str, Any]) -> None:
-    path = folder / name
-    roots = [folder.resolve()]
-    if folder.parent.name == "snapshots":  # the Hub's cache keeps content in `blobs` and links to it from snapshots
-        roots.append(folder.parent.parent.resolve() / "blobs")
-    target = path.resolve()
-    if not any(root in target.parents for root in roots):
-        raise BundleError(f"{path}: is a link to {target}; allowed: a file inside the bundle")
-    if not path.is_file():
-        raise BundleError(f"{path}: no such file, but {MANIFEST} lists it")
-    found = _facts(path)
-    if found != expected:
-        raise BundleError(f"{path}: damaged, {_difference(found, expected)} in {MANIFEST}")
-
-
-def _difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    if found["bytes"] != expected["bytes"]:
-        return f"{found['bytes']} bytes, not {expected['bytes']} as"
-    return f"sha256 {found['sha256'][:12]}…, not {expected['sha256'][:12]}… as"
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    """Return sha256 (hex) and bytes of a file."""
-    try:
-        return {"sha256": sha256(path), "bytes": path.stat().st_size}
-    except OSError as error:
-        raise BundleError(f"{path}: {_one_line(error)}") from None
-
-
 def _is_number(value: object, kind: Any = (int, float)) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefmodel.bundle_files import GRAPH_BYTES, one_line, read_file
 from prefmodel.errors import BundleError, InputError, shown
+from prefmodel.graph import check_graph
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("logits", "contributions")
-
-# The key "location" of a tensor's `external_data`, as protobuf writes it, up to the tag of its value.
-_OUTSIDE_WEIGHTS = b"\n\x08location\x12"
 
 
 class OnnxSession:
     """Runs a bundle's graph with onnxruntime.
 
     The graph takes `INPUTS` or some of them, int64 [batch, tokens], and gives `logits` [batch, 1] and `contributions`
-    [batch, n], both float32. Custom operators are never registered. The graph has to hold its weights itself: files
-    beside it would have no checksum.
+    [batch, n], both float32. What else it may hold, `prefmodel.graph` says: the file is read once, checked, and
+    onnxruntime gets the bytes that were checked. No part of it is computed before `run`.
 
     Args:
         path: the `.onnx` file.
@@ -49,15 +47,22 @@ class OnnxSession:
         if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
             raise InputError(f"threads is {shown(threads)}; allowed: 1 or more, or none for all that are usable")
         self.path = Path(path)
-        self._refuse_outside_weights()
+        content = read_file(self.path, GRAPH_BYTES)
+        check_graph(content, self.path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or usable_cpus()
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only: warnings about graph optimisations help no user
+        options.log_severity_level = 4  # errors come as exceptions; warnings about graph optimisations help no user
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # else the bytes may choose another
+        # Optimisers would compute at load time whatever a graph derives from its constants, however large, and crash on
+        # some graphs that operators refuse. The default model is as fast without them.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(content, options, **settings)
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise self._error(error) from None
+        self._session._model_bytes = None  # else it keeps a second copy of the weights, to fall back on
         self.inputs, self.contributions = self._check_interface()
 
     def run(self, batch: dict[str, NDArray[np.int64]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -67,25 +72,19 @@ class OnnxSession:
             batch: int64 arrays [batch, tokens] by input name; those that the graph does not take are left out.
 
         Raises:
-            BundleError: the graph fails, or gives numbers that are not finite.
+            BundleError: the graph fails, or gives numbers that are not finite or not one row for each input.
         """
         feeds = {name: batch[name] for name in self.inputs}
         try:
             logits, contributions = self._session.run(list(OUTPUTS), feeds)
         except Exception as error:
             raise self._error(error) from None
+        shapes, rows = [logits.shape, contributions.shape], len(feeds[self.inputs[0]])
+        if shapes != [(rows, 1), (rows, self.contributions)]:  # what a graph declares need not be what it gives
+            raise BundleError(f"{self.path}: the graph gives {shapes} for {rows} inputs; allowed: one row for each")
         if not (np.isfinite(logits).all() and np.isfinite(contributions).all()):
             raise BundleError(f"{self.path}: the graph gives numbers that are not finite")
         return logits[:, 0], contributions
-
-    def _refuse_outside_weights(self) -> None:
-        try:
-            with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                found = data.find(_OUTSIDE_WEIGHTS) >= 0
-        except (OSError, ValueError) as error:  # mmap raises ValueError for an empty file
-            raise self._error(error) from None
-        if found:
-            raise BundleError(f"{self.path}: weights lie outside the file; allowed: a graph that holds its weights")
 
     def _check_interface(self) -> tuple[list[str], int]:
         """Return the names of the graph's inputs and the number of contributions."""
@@ -111,7 +110,7 @@ class OnnxSession:
         return node.name, node.shape
 
     def _error(self, error: Exception) -> BundleError:
-        return BundleError(f"{self.path}: {' '.join(str(error).split())}")
+        return BundleError(f"{self.path}: {one_line(error)}")
 
 
 def usable_cpus() -> int:

@@ -86,7 +86,7 @@ def test_missing_file(copied_bundle, name):
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "a\\b", "C:/b", "", ".", "a//b"])
 def test_path_outside(copied_bundle, name):
     change_manifest(copied_bundle, lambda m: m["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
-    assert f"a name in files is {name!r}; allowed: a path inside" in error_of(copied_bundle)
+    assert f"a name in files is {name!r}; allowed: config.json, tokenizer.json, onnx/model" in error_of(copied_bundle)
 
 
 def test_link_outside(copied_bundle, tmp_path):
@@ -123,7 +123,7 @@ def test_unlisted_graphs(copied_bundle):
     [
         ("format", 2, "format is 2; allowed: 1"),
         ("temperature", 0, "temperature is 0; allowed: above 0"),
-        ("temperature", float("nan"), "temperature is nan; allowed: above 0"),
+        ("temperature", float("nan"), "not JSON: NaN is no number of JSON"),
         ("temperature", True, "temperature is True; allowed: above 0"),
         ("temperature", "1.0", "temperature is '1.0'; allowed: above 0"),
         ("contributions", [], "contributions is []; allowed: different ones of usefulness"),
@@ -133,8 +133,8 @@ def test_unlisted_graphs(copied_bundle):
         ("encoding", {"max_tokens": 64}, "encoding is {'max_tokens': 64}; allowed: max_tokens, question_tokens"),
         ("files", [], "files is []; allowed: an object"),
         ("files", {"config.json": 5}, "files['config.json'] is 5; allowed: sha256 and bytes"),
-        ("files", {"a": {"sha256": "00", "bytes": 1}}, "files['a'] sha256 is '00'; allowed: 64 hex digits"),
-        ("files", {"a": {"sha256": "0" * 64, "bytes": -1}}, "files['a'] bytes is -1; allowed: 0 or more"),
+        ("files", {"config.json": {"sha256": "00", "bytes": 1}}, "sha256 is '00'; allowed: 64 hex digits"),
+        ("files", {"config.json": {"sha256": "0" * 64, "bytes": -1}}, "bytes is -1; allowed: 0 to 1048576"),
         ("training", None, "training is None; allowed: an object"),
     ],
 )
@@ -159,6 +159,18 @@ def test_wrong_field(copied_bundle, field, value, message):
 def test_wrong_encoding(copied_bundle, field, value, message):
     change_manifest(copied_bundle, lambda m: m["encoding"].update({field: value}))
     assert message in error_of(copied_bundle)
+
+
+def test_text_of_people_may_have_backslashes_and_lines(copied_bundle):
+    notes = "C:\\base\\u0007\nÄ …\ttab"
+    change_manifest(copied_bundle, lambda m: m["training"].update(notes=notes))
+    assert Bundle.open(copied_bundle).info["training"]["notes"] == notes
+
+
+@pytest.mark.parametrize("accuracy", [5, {"trusted": 5}, {"trusted": None}, {"trusted": [["general"]]}])
+def test_contributions_are_experimental_until_a_record_says_otherwise(copied_bundle, accuracy):
+    change_manifest(copied_bundle, lambda m: m["training"].update(accuracy=accuracy))
+    assert Bundle.open(copied_bundle).experimental == CONTRIBUTIONS
 
 
 def test_missing_and_unknown_fields(copied_bundle):

@@ -101,21 +101,6 @@ def test_custom_operator(copied_bundle):
     assert "evil.example" in graph_error(copied_bundle, graph)
 
 
-@pytest.mark.parametrize("location", ["weights.bin", "../../weights.bin"])
-def test_weights_outside_the_graph(copied_bundle, location):
-    graph = tiny_graph(200)
-    weights = graph.graph.initializer[0]
-    (copied_bundle / "onnx" / location).resolve().write_bytes(weights.raw_data)
-    weights.ClearField("raw_data")
-    weights.data_location = onnx.TensorProto.EXTERNAL
-    weights.external_data.add(key="location", value=location)
-    (copied_bundle / "onnx/model_int8.onnx").unlink()
-    (copied_bundle / "onnx/model.onnx").write_bytes(graph.SerializeToString())
-    write_manifest(copied_bundle, ENCODING, CONTRIBUTIONS, 1.5, TRAINING)
-    with pytest.raises(BundleError, match="weights lie outside the file"):
-        PreferenceModel.from_pretrained(copied_bundle)
-
-
 def test_numbers_that_are_not_finite(copied_bundle):
     graph = tiny_graph(200)
     graph.graph.initializer[3].raw_data = np.full(6, np.nan, np.float32).tobytes()

@@ -9,6 +9,7 @@ the extra `fuzz`, and Python without a debugger: atheris instruments the package
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -71,6 +72,7 @@ def main() -> None:
         for path, content in files.items():
             (folder / path).write_bytes(content)
         start = time.monotonic()
+        faulthandler.dump_traceback_later(2 * SECONDS)  # tells where, before the fuzzer gives up
         try:
             model = PreferenceModel.from_pretrained(folder, threads=1)
             model.score_batch(["Why?"] * len(TEXTS), TEXTS)
@@ -81,6 +83,8 @@ def main() -> None:
             runs["refused"] += 1
             if not text.isprintable():
                 raise ValueError(f"not one line of text: {text!r}") from error
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         if (took := time.monotonic() - start) > SECONDS:
             raise TimeoutError(f"{name} took {took:.1f} seconds")
         if sum(runs.values()) % 1000 == 0:
@@ -176,7 +180,11 @@ PARTS: list[Any] = [
 ]
 
 
+NUMBERS = [0, 1, 2, -1, -2, 3, 7, 8, 100, -100, 2**31 - 1, -(2**31), 2**62, -(2**63), 10**6]
+
+
 def changed_graph(content: bytes, draw: random.Random) -> bytes:
+    """Return a graph, still one of ONNX, with one to four changes; half of them are new operators."""
     import onnx
 
     from prefmodel.graph import OPERATORS
@@ -184,10 +192,9 @@ def changed_graph(content: bytes, draw: random.Random) -> bytes:
     model = onnx.ModelProto.FromString(content)
     nodes, constants = model.graph.node, model.graph.initializer
     names = [name for node in nodes for name in (*node.input, *node.output)] + [c.name for c in constants] + [""]
-    numbers = [0, 1, 2, -1, -2, 3, 7, 8, 100, -100, 2**31 - 1, -(2**31), 2**62, -(2**63), 10**6]
     for _ in range(draw.choice([1, 1, 2, 4])):
         node, constant = draw.choice(nodes), draw.choice(constants)
-        step = draw.randrange(11)
+        step = draw.randrange(18)
         if step == 0 and node.input:
             node.input[draw.randrange(len(node.input))] = draw.choice(names)
         elif step == 1:
@@ -196,44 +203,96 @@ def changed_graph(content: bytes, draw: random.Random) -> bytes:
             domain = draw.choice(list(OPERATORS))
             node.domain, node.op_type = domain, draw.choice(sorted(OPERATORS[domain]))
         elif step == 3:
-            sizes = ("N", "K", "bits", "block_size") if node.op_type == "MatMulNBits" else ()
-            name = draw.choice([*sizes, "axis", "keepdims", "to", "axes", "perm", "batch_dims", "start", "end"])
-            many = [draw.choice(numbers) for _ in range(draw.randrange(4))]
-            value = draw.choice([draw.choice(numbers), many, 0.5, "text"])
-            if value != []:
-                node.attribute.append(onnx.helper.make_attribute(name, value))
+            node.attribute.extend(attributes(node.op_type, draw))
         elif step == 4:
             constant.CopyFrom(tensor(constant.name, draw))
         elif step == 5 and constant.raw_data:
             constant.raw_data = bytes(draw.choice([0, 1, 127, 128, 255]) for _ in constant.raw_data)
         elif step == 6 and constant.dims:
-            constant.dims[draw.randrange(len(constant.dims))] = draw.choice(numbers)
+            constant.dims[draw.randrange(len(constant.dims))] = draw.choice(NUMBERS)
         elif step == 7:
             value = draw.choice([*model.graph.input, *model.graph.output])
-            value.type.tensor_type.shape.dim[draw.randrange(2)].dim_value = draw.choice(numbers)
+            value.type.tensor_type.shape.dim[draw.randrange(2)].dim_value = draw.choice(NUMBERS)
         elif step == 8:
             model.opset_import[0].version = draw.choice([*range(5, 27), -1, 2**40])
         elif step == 9 and len(nodes) > 1:
             del nodes[draw.randrange(len(nodes))]
         else:
-            operator = draw.choice(sorted(OPERATORS[""]))
-            inputs = [draw.choice(names) for _ in range(draw.randrange(1, 5))]
-            nodes.insert(draw.randrange(len(nodes) + 1), onnx.helper.make_node(operator, inputs, [f"new{len(nodes)}"]))
-            names.append(f"new{len(nodes) - 1}")
-            nodes[-1].input[0] = draw.choice([nodes[-1].input[0], names[-1]])
+            insert_operator(model, draw)
     return bytes(model.SerializeToString())
+
+
+def insert_operator(model: Any, draw: random.Random) -> None:
+    """Let a new operator, of any inputs and attributes, add to something that the score depends on."""
+    from onnx import TensorProto, defs, helper
+
+    from prefmodel.graph import OPERATORS
+
+    nodes, number = model.graph.node, len(model.graph.initializer)
+    place = draw.randrange(1, len(nodes))
+    earlier = [name for node in nodes[:place] for name in (*node.input, *node.output)]
+    operator = draw.choice(sorted(OPERATORS[""]))
+    schema = defs.get_schema(operator)
+    inputs = []
+    for i in range(draw.randint(schema.min_input, min(schema.max_input, 4))):
+        fresh = tensor(f"fresh{number}_{i}", draw)
+        inputs.append(draw.choice([draw.choice(earlier), fresh.name]) if draw.random() < 0.98 else "")
+        if inputs[-1] == fresh.name:
+            model.graph.initializer.append(fresh)
+    new, cast, total = (f"{name}{number}_{place}" for name in ("new", "cast", "total"))
+    made = helper.make_node(operator, inputs, [new, *([f"second{number}"] if draw.random() < 0.1 else [])])
+    made.attribute.extend(attributes(operator, draw))
+    later = [node for node in nodes[place:] if node.output and node.output[0] not in ("logits", "")]
+    if not later:
+        return
+    target = draw.choice(later)
+    old, target.output[0] = target.output[0], f"before{number}_{place}"
+    more = [
+        helper.make_node("Cast", [new], [cast], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", [cast], [total], keepdims=0),
+    ]
+    after = [helper.make_node("Add", [target.output[0], total], [old])]
+    at = list(nodes).index(target) + 1
+    whole = [*nodes[:place], made, *more, *nodes[place:at], *after, *nodes[at:]]
+    copies = [type(node).FromString(node.SerializeToString()) for node in whole]
+    del nodes[:]
+    nodes.extend(copies)
+
+
+def attributes(operator: str, draw: random.Random) -> list[Any]:
+    """Return attributes of an operator, of their types; now and then one is of another."""
+    from onnx import defs, helper
+
+    found = []
+    known = defs.get_schema(operator).attributes if operator in {s.name for s in defs.get_all_schemas()} else {}
+    for name in [*known, *(["N", "K", "bits", "block_size"] if operator == "MatMulNBits" else [])]:
+        kind = str(known[name].type).rpartition(".")[2] if name in known and draw.random() < 0.95 else "INT"
+        if draw.random() < 0.5 and not (name in known and known[name].required):
+            continue
+        few = draw.choice([-3, -2, -1, 0, 1, 1, 2, 3, draw.choice(NUMBERS)])
+        values = {
+            "INT": few,
+            "FLOAT": draw.choice([0.0, 1.0, -1.0, 1e-9, 3e38]),
+            "STRING": draw.choice(["none", "tanh", ""]),
+        }
+        values["INTS"] = draw.choice([[0], [1], [0, 1], [1, 0], [2, 1, 0], [few], [few, few]])
+        if kind in values:
+            found.append(helper.make_attribute(name, values[kind]))
+    return found
 
 
 def tensor(name: str, draw: random.Random) -> Any:
     """Return a small tensor of any shape and type that fits its bytes."""
     import onnx
 
-    dims = [draw.choice([0, 1, 1, 2, 3, 8]) for _ in range(draw.randrange(5))]
-    kind = draw.choice([1, 2, 3, 6, 7, 9, 10, 11])
+    dims = [draw.choice([0, 1, 1, 2, 3, 8]) for _ in range(draw.choice([0, 1, 1, 2, 3, 4]))]
+    kind = draw.choice([1, 1, 1, 2, 3, 6, 7, 7, 7, 9, 10, 11])
     size = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}[kind]
+    count = 1
     for dim in dims:
-        size *= dim
-    content = draw.choice([bytes(size), draw.randbytes(size), b"\xff" * size])
+        count *= dim
+    small = b"".join(draw.choice([0, 1, 2, 2**size - 1]).to_bytes(size, "little") for _ in range(count))
+    content = draw.choice([bytes(size * count), draw.randbytes(size * count), b"\xff" * (size * count), small, small])
     return onnx.TensorProto(name=name, dims=dims, data_type=kind, raw_data=content)
 
 
