@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,7 +80,7 @@ def _score_rows(path: str, output: str | None, options: dict[str, Any]) -> None:
     if output:
         output_for(output)
     model = load(options)
-    engine = _engine(options)
+    engine = _engine(model, options)
     told = 0
 
     def tell(errors: bytes) -> None:
@@ -88,11 +90,15 @@ def _score_rows(path: str, output: str | None, options: dict[str, Any]) -> None:
             warn(f"{row['file']}, line {row['line']}: {row['reason']}")
             told += 1
 
+    stdout = sys.stdout.buffer
     try:
-        if output:
-            summary = score_files(model, path, output, settings, engine)
-        else:
-            summary = score_stream(model, path, lambda rows: click.echo(rows, nl=False), tell, settings, engine)
+        with redirect_stdout(sys.stderr):  # Ray prints when it has lost a worker
+            if output:
+                summary = score_files(model, path, output, settings, engine)
+            else:
+                summary = score_stream(
+                    model, path, lambda rows: click.echo(rows, stdout, nl=False), tell, settings, engine
+                )
     except KeyboardInterrupt:
         if output:
             click.echo("stopped; repeat the command to go on", err=True)
@@ -102,13 +108,13 @@ def _score_rows(path: str, output: str | None, options: dict[str, Any]) -> None:
         click.get_current_context().exit(BAD_ROWS)
 
 
-def _engine(options: dict[str, Any]) -> Engine | None:
+def _engine(model: PreferenceModel, options: dict[str, Any]) -> Engine | None:
     if options["engine"] == "local":
         return None
     from prefmodel.batch.ray_engine import on_ray
 
-    named = {name: options[name] for name in ("model", "revision", "precision", "threads", "actors")}
-    return on_ray(**named, address=options["ray_address"])
+    names = options["model"], options["revision"]
+    return on_ray(model, *names, options["threads"], options["actors"], options["ray_address"])
 
 
 def _tell(summary: Summary, model: PreferenceModel, output: str | None) -> None:
