@@ -146,7 +146,7 @@ def _outline(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
         if isinstance(value, dict) and value:
             yield f"{indent}{name}:"
             yield from _outline(value, indent + "  ")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             yield f"{indent}{name}:"
             yield from (f"{indent}  - " + ", ".join(f"{k} {v}" for k, v in item.items()) for item in value)
         else:

@@ -19,8 +19,9 @@ def fails(result, *messages: str) -> None:
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
+    *warnings, error = result.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert all(line.startswith("warning: ") for line in warnings)
     for message in messages:
         assert message in result.stderr
 

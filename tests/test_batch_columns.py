@@ -160,7 +160,7 @@ def test_named_columns(score, model):
     assert found["margin"] == pytest.approx(model.score(QUESTION, GOOD) - model.score(QUESTION, BAD), abs=1e-5)
     [found], _ = score({"q": "Why?", "messages": [USER, said(GOOD)]}, columns={"question": "q"})
     assert found["score"] == scored(model, "Why?", GOOD)
-    _, [bad] = score({"question": QUESTION, "answer": GOOD}, columns={"answer": "reply"})
+    _, [bad] = score({"question": QUESTION, "answer": GOOD}, row, columns={"answer": "reply"})
     assert bad["reason"] == "there is no column 'reply'; allowed: question, answer"
 
 
@@ -266,7 +266,7 @@ def test_top_k(score, model):
     found, [bad] = score({"question": QUESTION, "answer": GOOD}, {"question": QUESTION, "answers": []}, top_k=1)
     assert [r["answers"] for r in found] == [[]]
     assert bad["reason"] == "columns are question, answer; allowed with top-k: answers"
-    with pytest.raises(InputError, match="top_k is 0; allowed: 1 or more"):
+    with pytest.raises(InputError, match="top_k is 0; allowed: a whole number, 1 or more"):
         Additions(top_k=0)
 
 

@@ -95,9 +95,9 @@ def test_lines_that_are_no_utf8(score, tmp_path, text):
 
 def test_utf16_is_not_read_as_something_else(score, tmp_path):
     """Every second line would otherwise be a row."""
-    (tmp_path / "in.jsonl").write_text(LINE * 4, encoding="utf-16-le")
+    (tmp_path / "in.jsonl").write_bytes(LINE.encode() + (LINE * 4).encode("utf-16-le"))
     found, bad, _ = score(tmp_path / "in.jsonl")
-    assert (found, len(bad)) == ([], 5)
+    assert (len(found), len(bad)) == (1, 5)
 
 
 NUMBERS = '{"a": 0.1, "b": -0.0, "c": 1e22, "d": 12345678901234567890, "e": NaN, "f": -Infinity, "g": 5e-324, "h": 1E2}'
@@ -272,8 +272,8 @@ def test_strict_stops_at_the_first(run, tmp_path):
 def test_bad_rows_are_counted_last(run, tmp_path):
     (tmp_path / "in.jsonl").write_text(LINE * 2 + "{\n" * 3)
     result = run("score", tmp_path / "in.jsonl", "-o", tmp_path / "out.csv")
-    told = f"warning: 3 of 5 rows could not be scored; they are in {tmp_path}/out.csv.errors.jsonl\n"
-    assert (result.exit_code, result.stdout, result.stderr) == (3, "", told)
+    told = f"warning: 3 of 5 rows could not be scored; they are in {tmp_path}/out.csv.errors.jsonl"
+    assert (result.exit_code, result.stdout, result.stderr.splitlines()[-1]) == (3, "", told)
     assert (tmp_path / "out.csv").read_bytes().count(b"\n") == 3
     assert b"\r" not in (tmp_path / "out.csv").read_bytes()
     with open(tmp_path / "out.csv", newline="") as file:

@@ -1,6 +1,7 @@
 import gzip
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -69,11 +70,71 @@ def test_an_empty_file(run, tmp_path):
     assert gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()) == b""
 
 
-@pytest.mark.parametrize("rows", ["", f"{QUESTION},\n"])
+@pytest.mark.parametrize("rows", ["", f"{QUESTION},{GOOD}\n"])
 def test_a_table_without_a_row_that_is_kept_has_its_header(run, tmp_path, rows):
     (tmp_path / "in.csv").write_text(f"question,answer\n{rows}")
-    assert run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv").exit_code == (3 if rows else 0)
+    assert run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--min-score", 99).exit_code == 0
     assert (tmp_path / "out.csv").read_text() == "question,answer\n"
+
+
+def test_a_run_that_can_score_nothing_leaves_everything_as_it_was(run, tmp_path):
+    path, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    write_rows(path, [{"question": QUESTION, "answer": GOOD}] * 2)
+    output.write_text("of before\n")
+    result = run("score", path, "-o", output, "--answer-column", "nosuch")
+    assert result.exit_code == 1
+    assert f"{path}, line 1: there is no column 'nosuch'; allowed: question, answer" in result.stderr
+    assert result.stderr.endswith(f"error: {path}: none of 2 rows can be scored; {output} is not written\n")
+    assert output.read_text() == "of before\n"
+    assert sorted(tmp_path.iterdir()) == [path, output]
+
+
+def test_no_row_is_lost_where_the_output_replaces_the_input(run, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"question": QUESTION, "answer": GOOD}) + "\n{\n")
+    before = path.read_bytes()
+    fails(run("score", path, "-o", path), f"{path}, line 2: not a JSON object")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl.errors.jsonl", "out.jsonl.progress/mine", "out.jsonl.errors.jsonl/mine"])
+def test_files_of_others_are_not_touched(run, tmp_path, name):
+    path, theirs = tmp_path / "in.jsonl", tmp_path / name
+    write_rows(path, [{"question": QUESTION, "answer": GOOD}])
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("mine\n")
+    fails(run("score", path, "-o", tmp_path / "out.jsonl"), "is not of prefmodel; allowed: another name for the output")
+    assert theirs.read_text() == "mine\n"
+
+
+def test_the_mode_of_an_older_output_stays(run, tmp_path):
+    path, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    write_rows(path, [{"question": QUESTION, "answer": GOOD}])
+    output.touch(0o600)
+    succeeds(run("score", path, "-o", output))
+    assert output.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_name_that_is_too_long_for_what_lies_beside_it(run, tmp_path):
+    write_rows(tmp_path / "in.jsonl", [{"question": QUESTION, "answer": GOOD}])
+    result = run("score", tmp_path / "in.jsonl", "-o", tmp_path / f"{'x' * 240}.jsonl")
+    fails(result, "File name too long")
+    assert "finished rows" not in result.stderr
+
+
+@pytest.mark.parametrize(("redirection", "message"), [("<&-", "standard input is closed"), (">&-", "output is closed")])
+def test_closed_streams(tiny_bundle, redirection, message):
+    command = f'"$0" -m prefmodel.cli score - --model "$1" {redirection}'
+    result = subprocess.run(["bash", "-c", command, sys.executable, str(tiny_bundle)], capture_output=True, text=True)
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_table_with_another_separator_is_refused(run, tmp_path):
+    (tmp_path / "in.csv").write_text(f"question;answer\n{QUESTION};{GOOD}\n")
+    fails(run("score", tmp_path / "in.csv"), "one column, 'question;answer', as of a table separated by ';'")
 
 
 def test_rows_that_were_cut_are_counted(run, tmp_path):
@@ -108,7 +169,9 @@ def test_a_bad_row(run, tmp_path, row, message):
     write_rows(path, [good, row, good])
     result = run("score", path, "-o", output)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr == f"warning: 1 of 3 rows could not be scored; they are in {errors}\n"
+    told, last = result.stderr.splitlines()
+    assert told.startswith(f"warning: {path}, line 2: ")
+    assert last == f"warning: 1 of 3 rows could not be scored; they are in {errors}"
     assert len(output.read_text().splitlines()) == 2
     [(_, told)] = read_rows(errors)
     assert message in told.pop("reason")
@@ -131,14 +194,14 @@ def test_bad_rows_of_a_run_to_stdout_are_told_on_stderr(run, tmp_path):
     assert result.exit_code == 3
     assert len(result.stdout.splitlines()) == 1
     *told, last = result.stderr.splitlines()
-    assert [line.partition(":")[0] for line in told] == ["warning"] * 10
+    assert [line.partition(":")[0] for line in told] == ["warning"] * 3
     assert f"{path}, line 2: not a JSON object" in told[0]
     assert last == "warning: 20 of 21 rows could not be scored"
 
 
 def test_a_good_run_takes_away_the_bad_rows_of_an_earlier_one(run, tmp_path):
     path, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    path.write_text("{\n")
+    path.write_text(json.dumps({"question": QUESTION, "answer": GOOD}) + "\n{\n")
     assert run("score", path, "-o", output).exit_code == 3
     assert (tmp_path / "out.jsonl.errors.jsonl").exists()
     write_rows(path, [{"question": QUESTION, "answer": GOOD}])

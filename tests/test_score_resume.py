@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from prefmodel.batch.columns import Additions
+from prefmodel.batch.columns import Additions, Columns
 from prefmodel.batch.journal import Journal, Place
-from prefmodel.batch.run import Options, score_files
+from prefmodel.batch.run import Options, local, score_files
 from prefmodel.errors import FileFormatError, InputError
 from tests.command import COMMAND, GOOD, QUESTION, fails
 from tests.tiny import build_bundle
@@ -114,8 +114,8 @@ def test_a_full_disk(many, tiny_bundle, tmp_path):
         command(many, output, tiny_bundle), check=False, capture_output=True, text=True, preexec_fn=limited
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in result.stderr
     assert "finished rows are kept: mend this and repeat the command" in result.stderr
     assert finished_rows(output) > 5000
     assert not output.exists()
@@ -156,9 +156,9 @@ def test_a_strict_run_goes_on_when_its_bad_row_is_mended(run, model, tmp_path):
     good = [f"{QUESTION},{GOOD} {i}\n" for i in range(3000)]
     path.write_text("question,answer\n" + "".join(good[:2000]) + f"{QUESTION},\n" + "".join(good[2000:]))
     fails(run("score", path, "-o", output, "--strict"), f"{path}, line 2002: answer is ''")
-    assert finished_rows(output) == 1024
+    assert finished_rows(output) == 1792
     path.write_text("question,answer\n" + "".join(good))
-    assert "went on after 1024 rows\n" in run("score", path, "-o", output, "--strict").stderr
+    assert "went on after 1792 rows\n" in run("score", path, "-o", output, "--strict").stderr
     score_files(model, path, tmp_path / "whole.csv")
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
@@ -167,7 +167,7 @@ def test_a_strict_run_goes_on_as_one_that_is_not(run, tmp_path):
     path, output = tmp_path / "in.csv", tmp_path / "out.csv"
     path.write_text("question,answer\n" + f"{QUESTION},{GOOD}\n" * 2000 + f"{QUESTION},\n")
     fails(run("score", path, "-o", output, "--strict"), "line 2002")
-    assert "went on after 1024 rows\n" in run("score", path, "-o", output).stderr
+    assert "went on after 1792 rows\n" in run("score", path, "-o", output).stderr
     assert len(output.read_text().splitlines()) == 2001
 
 
@@ -188,7 +188,7 @@ def test_standard_input_is_piped_in_again(many, tiny_bundle, tmp_path):
 
 @pytest.fixture
 def half(run, tmp_path):
-    """An input whose run stopped at a bad row and left 1,024 finished rows."""
+    """An input whose run stopped at a bad row and left 1,280 finished rows."""
     path = tmp_path / "in.jsonl"
     path.write_text((json.dumps({"question": QUESTION, "answer": GOOD}) + "\n") * 1500 + "{\n")
     fails(run("score", path, "-o", tmp_path / "out.jsonl", "--strict"), "line 1501")
@@ -206,8 +206,8 @@ def half(run, tmp_path):
 )
 def test_another_option_is_refused(run, half, options, message):
     output = half.with_name("out.jsonl")
-    fails(run("score", half, "-o", output, *options), "has 1024 finished rows of another run", message)
-    assert finished_rows(output) == 1024
+    fails(run("score", half, "-o", output, *options), "has 1280 finished rows of another run", message)
+    assert finished_rows(output) == 1280
     result = run("score", half, "-o", output, *options, "--restart")
     assert result.exit_code == 3
     assert "went on" not in result.stderr
@@ -251,12 +251,21 @@ def test_an_older_output_stays_until_the_new_one_is_whole(run, half):
     assert len(output.read_text().splitlines()) == 1500
 
 
-def test_what_is_ready_is_put_in_place_by_the_next_run(run, half):
-    """A folder in the place of the list of bad rows stops the run after its output is whole."""
-    output, errors = half.with_name("out.jsonl"), half.with_name("out.jsonl.errors.jsonl")
-    errors.mkdir()
-    fails(run("score", half, "-o", output), "mend this and repeat the command")
+def cannot_be_put_in_place(model, path, output, errors):
+    """Score; when all rows are read, a folder takes the place of the list of bad rows."""
+
+    def engine(plan, output):
+        yield from local(model)(plan, output)
+        errors.mkdir()
+
+    with pytest.raises(FileFormatError, match="mend this and repeat the command"):
+        score_files(model, path, output, engine=engine)
     assert not output.exists()
+
+
+def test_what_is_ready_is_put_in_place_by_the_next_run(run, model, half):
+    output, errors = half.with_name("out.jsonl"), half.with_name("out.jsonl.errors.jsonl")
+    cannot_be_put_in_place(model, half, output, errors)
     errors.rmdir()
     result = run("score", half, "-o", output)
     assert result.exit_code == 3
@@ -266,10 +275,9 @@ def test_what_is_ready_is_put_in_place_by_the_next_run(run, half):
     assert not half.with_name("out.jsonl.progress").exists()
 
 
-def test_another_run_begins_after_what_is_ready(run, half):
+def test_another_run_begins_after_what_is_ready(run, model, half):
     output, errors = half.with_name("out.jsonl"), half.with_name("out.jsonl.errors.jsonl")
-    errors.mkdir()
-    fails(run("score", half, "-o", output), "mend this")
+    cannot_be_put_in_place(model, half, output, errors)
     errors.rmdir()
     result = run("score", half, "-o", output, "--contributions")
     assert "went on" not in result.stderr
@@ -318,5 +326,27 @@ def test_score_files_from_python(model, tmp_path):
     (tmp_path / "in.tsv").write_text("q\ta\n" + f"{QUESTION}\t{GOOD}\n")
     with pytest.raises(InputError, match="top_k is 0"):
         Additions(top_k=0)
-    summary = score_files(model, tmp_path / "in.tsv", tmp_path / "out.tsv", Options())
-    assert (summary.rows, summary.bad) == (0, 1)
+    columns = Columns(question="q", answer="a")
+    summary = score_files(model, tmp_path / "in.tsv", tmp_path / "out.tsv", Options(columns))
+    assert (summary.rows, summary.kept, summary.bad) == (1, 1, 0)
+
+
+def test_a_strict_run_does_not_go_on_from_bad_rows(run, many, tiny_bundle, tmp_path):
+    output = tmp_path / "out.jsonl"
+    stopped(started(many, output, tiny_bundle), output, signal.SIGKILL)
+    fails(run("score", many, "-o", output, "--strict"), "bad rows among those that are done; allowed: none")
+
+
+def test_blank_lines_at_the_end_do_not_stop_a_run_from_going_on(run, model, tmp_path):
+    """They were read, to see that there is no more, when the run stopped."""
+    path = tmp_path / "in.jsonl"
+    path.write_text((json.dumps({"question": QUESTION, "answer": GOOD}) + "\n") * 3 + "\n\n")
+
+    def engine(plan, output):
+        yield from local(model)(plan, output)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_files(model, path, tmp_path / "out.jsonl", engine=engine)
+    assert "went on after 3 rows\n" in run("score", path, "-o", tmp_path / "out.jsonl").stderr
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3

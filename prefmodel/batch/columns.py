@@ -49,6 +49,9 @@ class Columns:
     rejected: str | None = None
 
     def __post_init__(self) -> None:
+        for what, name in self.named.items():
+            if not isinstance(name, str):
+                raise InputError(f"{what} is {shown(name)}; allowed: the name of a column")
         if (self.chosen is None) != (self.rejected is None):
             raise InputError(
                 f"chosen is {shown(self.chosen)} and rejected {shown(self.rejected)}; allowed: both or none"
@@ -67,8 +70,9 @@ class Additions:
     Args:
         contributions: add the parts of each score, by name.
         truncated: add how many tokens of question and answer the model did not see.
-        top_k: of `answers`, keep so many, best first.
+        top_k: of `answers`, keep so many, best first. Rows without `answers` are then bad rows.
         min_score: keep rows with an `answer`, or a `chosen`, that scores at least this, in logits; and such `answers`.
+            Where answers may be left out, `answers_kept` has the places, from 0, that the others had.
 
     Raises:
         InputError: `top_k` is below 1, or `min_score` is no finite number.
@@ -80,8 +84,8 @@ class Additions:
     min_score: float | None = None
 
     def __post_init__(self) -> None:
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError(f"top_k is {self.top_k}; allowed: 1 or more")
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
+            raise InputError(f"top_k is {shown(self.top_k)}; allowed: a whole number, 1 or more")
         if self.min_score is not None and not math.isfinite(self.min_score):
             raise InputError(f"min_score is {self.min_score}; allowed: a number")
 
@@ -174,10 +178,12 @@ def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], ad
         if not kept and (values or additions.min_score is not None):
             return None
         if what == "answers":
-            if len(kept) < len(values) or additions.top_k is not None:
+            if kept != list(range(len(values))):
                 everything = as_list(_listed(row[column])) or []
                 some = [everything[i] for i in kept]
                 row[column] = json.dumps(some, ensure_ascii=False) if isinstance(row[column], str) else some
+            if additions.top_k is not None or additions.min_score is not None:
+                row["answers_kept"] = kept
             row |= {name: [found[i] for i in kept] for name, found in added.items()}
         else:
             row |= {name: found[0] for name, found in added.items()}

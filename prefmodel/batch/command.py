@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 BAD_ROWS = 3
 """Exit status of a run that is complete but for rows that could not be scored."""
-BAD_ROWS_SHOWN = 10
+BAD_ROWS_SHOWN = 3
 
 
 @click.command()
@@ -32,8 +33,12 @@ BAD_ROWS_SHOWN = 10
 @click.option("--rejected-column", metavar="NAME", help="With --chosen-column; by default rejected.")
 @click.option("--contributions", is_flag=True, help="Add the parts of each score.")
 @click.option("--truncated", is_flag=True, help="Add how many tokens of question and answer the model did not see.")
-@click.option("--top-k", type=click.IntRange(min=1), help="Of lists of answers keep so many, best first.")
-@click.option("--min-score", type=float, help="Leave out answers, and rows with an answer, below this score.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    help="Of `answers` keep so many, best first, and their places in `answers_kept`.",
+)
+@click.option("--min-score", type=float, help="Leave out answers, and rows whose answer or chosen scores, below this.")
 @click.option("--strict", is_flag=True, help="Stop at the first row that cannot be scored.")
 @click.option("--restart", is_flag=True, help="Forget what an earlier run of OUT has finished.")
 @click.option("--stdin-format", type=click.Choice(["jsonl", "csv", "tsv"]), default="jsonl", show_default=True)
@@ -50,7 +55,7 @@ def score(path: str | None, output: str | None, question: str | None, answer: st
     have them. Other columns and the order of rows are kept.
 
     OUT appears whole or not at all; repeat a command that was stopped, and it goes on. Rows that cannot be scored go to
-    OUT.errors.jsonl, and the exit status is then 3.
+    OUT.errors.jsonl. Exit status: 0; 3 if some rows could not be scored; 1 for an error, after which OUT is as it was.
     """
     if path is not None and question is None and answer is None:
         _score_rows(path, None if output == "-" else output, options)
@@ -66,6 +71,7 @@ def score(path: str | None, output: str | None, question: str | None, answer: st
 
 def _score_rows(path: str, output: str | None, options: dict[str, Any]) -> None:
     from prefmodel.batch.columns import Additions, Columns
+    from prefmodel.batch.journal import progress_folder
     from prefmodel.batch.output import output_for
     from prefmodel.batch.run import Options, score_files, score_stream
     from prefmodel.batch.sources import find_sources
@@ -90,17 +96,19 @@ def _score_rows(path: str, output: str | None, options: dict[str, Any]) -> None:
             warn(f"{row['file']}, line {row['line']}: {row['reason']}")
             told += 1
 
+    if sys.stdout is None:
+        raise click.UsageError("standard output is closed")
     stdout = sys.stdout.buffer
     try:
         with redirect_stdout(sys.stderr):  # Ray prints when it has lost a worker
             if output:
-                summary = score_files(model, path, output, settings, engine)
+                summary = score_files(model, path, output, settings, engine, tell)
             else:
                 summary = score_stream(
                     model, path, lambda rows: click.echo(rows, stdout, nl=False), tell, settings, engine
                 )
     except KeyboardInterrupt:
-        if output:
+        if output and progress_folder(Path(output)).exists():
             click.echo("stopped; repeat the command to go on", err=True)
         raise
     _tell(summary, model, output)

@@ -89,6 +89,7 @@ class Journal:
     def __init__(self, output: Path, run: Mapping[str, Any], restart: bool = False):
         self.output = output
         self.folder = progress_folder(output)
+        self.errors = errors_file(output)
         self.run = dict(run)
         self.place = Place()
         self.ready: str | None = None
@@ -100,6 +101,7 @@ class Journal:
         if output.is_dir():
             raise FileFormatError(f"{output}: is a folder; allowed: the name of a file")
         with self._told():
+            _check_ours(self.folder, self.errors)
             self.folder.mkdir(exist_ok=True)
             self._lock = FileLock(self.folder / "lock")
             try:
@@ -152,12 +154,12 @@ class Journal:
         return told
 
     def close(self) -> None:
-        """Keep what is finished and let go of the folder; one without anything finished is removed."""
+        """Keep what is finished and let go of the folder; one without a row that was scored is removed."""
         if not self.ready:
             with suppress(OSError):  # the disk may be full: then the journal of before counts
                 self._cut()
                 self._sync()
-            if self.place == Place(stopped_by=self.place.stopped_by):
+            if not self.place.rows:
                 shutil.rmtree(self.folder, ignore_errors=True)
         self._let_go()
 
@@ -221,9 +223,11 @@ class Journal:
         ready = self.folder / str(self.ready)
         if ready.exists():
             if self.place.bad:
-                os.replace(self.folder / "errors", errors_file(self.output))
+                os.replace(self.folder / "errors", self.errors)
             else:
-                errors_file(self.output).unlink(missing_ok=True)
+                self.errors.unlink(missing_ok=True)
+            if self.output.exists():
+                shutil.copymode(self.output, ready)
             os.replace(ready, self.output)
             _to_disk(self.output.parent)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -239,10 +243,25 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise FileFormatError(
-                f"{error.filename or self.folder}: {error.strerror}; {self.place.rows} finished rows are kept: "
-                "mend this and repeat the command"
-            ) from None
+            kept = f"; {self.place.rows} finished rows are kept: mend this and repeat the command"
+            told = f"{error.filename or self.folder}: {error.strerror}"
+            raise FileFormatError(told + (kept if self.place.rows else "")) from None
+
+
+def _check_ours(folder: Path, errors: Path) -> None:
+    """Raise InputError if the names that a run uses belong to something else, which it would remove."""
+    names = {"lock", "journal.json", "journal.part", "rows", "errors", "whole", "whole.part"}
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= names):
+        raise InputError(f"{folder}: is not of prefmodel; allowed: another name for the output")
+    if errors.exists():
+        try:
+            with open(errors, encoding="utf-8") as file:
+                line = file.readline()
+            ours = not line or json.loads(line).keys() == {"file", "line", "reason", "row"}
+        except (OSError, ValueError, AttributeError):
+            ours = False
+        if not ours:
+            raise InputError(f"{errors}: is not of prefmodel; allowed: another name for the output")
 
 
 def _difference(known: Mapping[str, Any], run: Mapping[str, Any], stopped_by: int | None) -> str:

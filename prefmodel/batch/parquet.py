@@ -21,7 +21,7 @@ except ImportError:
 GROUP_ROWS = 1 << 16
 GROUP_BYTES = 64 << 20
 """A row group ends at so many rows, or at so many bytes in memory."""
-MAX_PARTS = 1000
+MAX_PARTS = 200
 """Structs, lists and their fields in one column. Objects whose names are data would have new ones in each row."""
 MAX_DEPTH = 20
 """Lists and structs within each other. Those who read Parquet give up at about 30."""
@@ -154,11 +154,20 @@ def _cast(table: Any, schema: Any, as_json: set[str]) -> Any:
         elif field.name in as_json and table.schema.field(field.name).metadata != _AS_JSON:
             columns.append(arrow.array(map(_json, table.column(field.name).to_pylist()), arrow.string()))
         else:
-            try:
-                columns.append(table.column(field.name).cast(field.type))
-            except arrow.ArrowException:
-                raise _DoesNotFit(field.name) from None
+            columns.append(_as_type(table.column(field.name), field))
     return arrow.table(columns, schema=schema)
+
+
+def _as_type(column: Any, field: Any) -> Any:
+    try:
+        cast = column.cast(field.type)
+        cast.validate()  # what comes out of casts of lists of structs need not be whole
+        return cast
+    except arrow.ArrowException:
+        try:
+            return arrow.array(column.to_pylist(), field.type)
+        except (arrow.ArrowException, OverflowError):
+            raise _DoesNotFit(field.name) from None
 
 
 def _tables(parts: Path, schema_only: bool = False) -> Iterator[Any]:

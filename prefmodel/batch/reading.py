@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import math
 import sys
 import zlib
 from collections import Counter
@@ -18,8 +19,8 @@ from prefmodel.batch.sources import STDIN, Source
 from prefmodel.errors import FileFormatError, shown
 from prefmodel.files import Row
 
-CHUNK_ROWS = 1024
-"""Rows that are held in memory and scored together; enough to fill batches of similar length."""
+CHUNK_ROWS = 256
+"""Rows that are scored together, enough to fill batches of similar length, and lost when a run is killed meanwhile."""
 CHUNK_BYTES = 16 << 20
 """A chunk of long rows ends here."""
 MAX_LINE = 16 << 20
@@ -102,10 +103,10 @@ def read_chunks(index: int, source: Source, skip: int = 0, digest: str = "") -> 
         return
     with _Text(source) as text:
         records = _json_records(text) if source.suffix.startswith(".jsonl") else _table_records(text, source.suffix)
-        end = sum(1 for _ in _taken(records, skip))
+        end = sum(1 for _ in _taken(text, records, skip))
         if skip and (end < skip or text.digest() != digest):
             raise not_what_it_was(source, skip)
-        while chunk := list(_taken(records, CHUNK_ROWS, text)):
+        while chunk := list(_taken(text, records, CHUNK_ROWS, CHUNK_BYTES)):
             end += len(chunk)
             yield Chunk(index, source.name, chunk, end, text.digest(), text.position(), columns=text.columns)
         if not end:
@@ -119,19 +120,21 @@ def not_what_it_was(source: Source, rows: int) -> SourceError:
     )
 
 
-def _taken(records: Iterator[Record], count: int, text: _Text | None = None) -> Iterator[Record]:
-    """Yield up to `count` records, and no more than about `CHUNK_BYTES` of `text` where it is given."""
-    start = text.bytes if text else 0
-    while count > 0 and (text is None or text.bytes - start < CHUNK_BYTES):
+def _taken(text: _Text, records: Iterator[Record], count: int, most: float = math.inf) -> Iterator[Record]:
+    """Yield up to `count` records of a text, and no more than about `most` bytes of it."""
+    start = text.bytes
+    while count > 0 and text.bytes - start < most:
         try:
-            yield next(records)
+            record = next(records)
         except StopIteration:
             return
+        text.end_record()
+        yield record
         count -= 1
 
 
 class _Text:
-    """The lines of a source, with the SHA-256 of all that were read."""
+    """The lines of a source, with the SHA-256 of all up to the last record; blank lines behind it do not count."""
 
     def __init__(self, source: Source):
         self.source = source
@@ -140,9 +143,12 @@ class _Text:
         self.columns: list[str] = []
         """Names that stand in the first row of a table, once it was read."""
         self._hash = hashlib.sha256()
+        self._hash_of_records = self._hash.copy()
         self._open = ExitStack()
 
     def __enter__(self) -> _Text:
+        if self.source.path == STDIN and sys.stdin is None:
+            raise SourceError("standard input is closed")
         try:
             self._plain: IO[bytes] = (
                 sys.stdin.buffer
@@ -167,8 +173,11 @@ class _Text:
                 line = self._readline()
             yield kept.removeprefix(UTF8_BOM) if self.line == 1 else kept
 
+    def end_record(self) -> None:
+        self._hash_of_records = self._hash.copy()
+
     def digest(self) -> str:
-        return self._hash.hexdigest()
+        return self._hash_of_records.hexdigest()
 
     def position(self) -> int:
         return 0 if self.source.path == STDIN else self._plain.tell()
@@ -233,6 +242,10 @@ def _table_records(text: _Text, suffix: str) -> Iterator[Record]:
 
 
 def _header(source: Source, fields: list[str], problem: str | None) -> list[str]:
+    if len(fields) == 1 and (mark := next((m for m in ";\t|" if m in fields[0]), None)):
+        problem = (
+            f"one column, {shown(fields[0])}, as of a table separated by {mark!r}; allowed: a comma, in .tsv a tab"
+        )
     if problem := problem or repeated(fields):
         raise SourceError(f"{source.name}, first row: {problem}")
     return fields

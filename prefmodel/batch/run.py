@@ -15,9 +15,10 @@ from prefmodel.batch.columns import Additions, Columns
 from prefmodel.batch.journal import Journal, Place, errors_file, progress_folder
 from prefmodel.batch.output import output_for
 from prefmodel.batch.reading import SourceError
-from prefmodel.batch.sources import Source, find_sources
+from prefmodel.batch.sources import STDIN, Source, find_sources
 from prefmodel.batch.worker import Done, Plan, Worker
 from prefmodel.bundle import MANIFEST
+from prefmodel.errors import FileFormatError, InputError
 from prefmodel.files import sha256
 from prefmodel.model import PreferenceModel
 
@@ -80,6 +81,7 @@ def score_files(
     output: str | Path,
     options: Options | None = None,
     engine: Engine | None = None,
+    errors: Callable[[bytes], None] = lambda lines: None,
 ) -> Summary:
     """Score every row of files and write one file; it appears whole or not at all.
 
@@ -94,9 +96,11 @@ def score_files(
         output: the file to write, in any of these formats.
         options: what is read and what is written.
         engine: what computes; by default this process.
+        errors: gets the rows that cannot be scored as they are found, JSON lines as in `OUTPUT.errors.jsonl`.
 
     Raises:
-        FileFormatError: a file cannot be read or written, or, with `strict`, a row cannot be scored.
+        FileFormatError: a file cannot be read or written; or no row can be scored; or one cannot and the run is strict,
+            as it always is where the output replaces the input.
         InputError: what was finished is of another run, or another process works on it.
 
     Example:
@@ -109,15 +113,24 @@ def score_files(
     form = output_for(output)
     sources, ignored = find_sources(where, options.stdin_format, [output, errors_file(output), progress_folder(output)])
     notes, replaced = _ignored(ignored), set[str]()
+    in_place = any(source.path != STDIN and Path(source.path).resolve() == output.resolve() for source in sources)
     journal = Journal(output, _facts(model, sources, options), options.restart)
     resumed = journal.place.rows
     if not journal.ready:
         try:
+            if (options.strict or in_place) and journal.place.bad:
+                raise InputError(f"there are {journal.place.bad} bad rows among those that are done; allowed: none")
+            options = replace(options, strict=options.strict or in_place)
             for done in _with_bar(
                 (engine or local(model))(_plan(sources, options, journal.place), output), sources, resumed
             ):
                 journal.append(done.packed, done.errors, _after(journal.place, done))
+                errors(done.errors)
                 replaced |= done.replaced
+            if journal.place.bad and not journal.place.rows:
+                raise FileFormatError(
+                    f"{where}: none of {journal.place.bad} rows can be scored; {output} is not written"
+                )
             notes += [*_replaced(replaced), *journal.finish(form.finish)]
         except SourceError as error:
             journal.stop(error.source)
@@ -141,7 +154,7 @@ def score_stream(
     Args:
         model, where, options, engine: as for `score_files`.
         rows: gets the finished rows.
-        errors: gets the rows that cannot be scored, with file, line and reason.
+        errors: gets the rows that cannot be scored, JSON lines with file, line, reason and row.
 
     Raises:
         FileFormatError: a file cannot be read, or, with `strict`, a row cannot be scored.

@@ -76,7 +76,8 @@ def find_sources(
         where: a file; a folder, which stands for the files in it and below; a glob such as `data/*.csv`; or "-".
         stdin_format: one of `FORMATS` that are text, for "-".
         without: files that a folder or a glob leaves out, as the output that lies in the same folder. Hidden files
-            of a folder are left out too; a glob has them where it names the dot.
+            of a folder are left out too; a glob has them where it names the dot. So are lists of bad rows, and what is
+            in folders of runs that are not finished.
 
     Raises:
         FileFormatError: there is no such file, or its format is unknown, or a folder cannot be read.
@@ -99,7 +100,7 @@ def find_sources(
         kind = "not a file or folder" if where and path.exists() else "no such file"
         raise FileFormatError(f"{where or shown(where)}: {kind}")
     apart = {p.resolve() for p in without}
-    files = sorted(p for p in found if not _inside(p.resolve(), apart))
+    files = sorted(p for p in found if not _inside(p.resolve(), apart) and not _of_a_run(p))
     # Only a regular file: a pipe would never end, and a link may lead nowhere.
     known = {str(p): None for p in files if str(p).endswith(FORMATS) and p.is_file()}
     if not known:
@@ -113,6 +114,10 @@ def _files_below(folder: Path) -> list[Path]:
 
     found = [Path(above, name) for above, _, names in os.walk(folder, onerror=stop) for name in names]
     return [p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+
+
+def _of_a_run(path: Path) -> bool:
+    return path.name.endswith(".errors.jsonl") or any(part.endswith(".progress") for part in path.parts[:-1])
 
 
 def _inside(path: Path, apart: set[Path]) -> bool:
