@@ -3,12 +3,15 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from prefmodel.batch.run import Options, score_files
 from prefmodel.cli import main
 from prefmodel.model import PreferenceModel
+from tests.batch import bad_rows, read
 from tests.tiny import build_bundle
 
 
@@ -36,3 +39,14 @@ def run(tiny_bundle: Path) -> Callable[..., Result]:
         return CliRunner().invoke(main, [*map(str, arguments), "--model", str(model)])
 
     return run
+
+
+@pytest.fixture
+def score(model: PreferenceModel, tmp_path: Path) -> Callable[..., Any]:
+    """Score a file and return (finished rows, bad rows, summary)."""
+
+    def score(path: Path, output: str = "out.jsonl", **options: Any) -> Any:
+        summary = score_files(model, path, tmp_path / output, Options(**options))
+        return read(tmp_path / output), bad_rows(tmp_path / output), summary
+
+    return score

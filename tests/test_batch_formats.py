@@ -8,25 +8,12 @@ import subprocess
 import pytest
 
 from prefmodel.batch import reading
-from prefmodel.batch.run import Options, score_files
 from prefmodel.batch.sources import FORMATS
-from tests.batch import CHUNK, bad_rows, chunks, read, write
+from tests.batch import CHUNK, chunks, read, write
 from tests.command import GOOD, QUESTION, fails
 
 TEXTS = {"question": QUESTION, "answer": GOOD}
 LINE = json.dumps(TEXTS) + "\n"
-
-
-@pytest.fixture
-def score(model, tmp_path):
-    """Score a file and return (finished rows, bad rows, summary)."""
-
-    def score(path, output="out.jsonl", **options):
-        output = tmp_path / output
-        summary = score_files(model, path, output, Options(**options))
-        return read(output), bad_rows(output), summary
-
-    return score
 
 
 @pytest.mark.parametrize("output", FORMATS)

@@ -11,22 +11,10 @@ import pytest
 from prefmodel.batch import reading
 from prefmodel.batch.columns import Additions
 from prefmodel.batch.run import Options, score_files
-from tests.batch import CHUNK, bad_rows, chunks, read, read_table, write, write_table
+from tests.batch import CHUNK, chunks, read, read_table, write, write_table
 from tests.command import BAD, GOOD, QUESTION, fails
 
 TEXTS = {"question": QUESTION, "answer": GOOD}
-
-
-@pytest.fixture
-def score(model, tmp_path):
-    """Score a file and return (finished rows, bad rows, summary)."""
-
-    def score(path, output="out.jsonl", **options):
-        output = tmp_path / output
-        summary = score_files(model, path, output, Options(**options))
-        return read(output), bad_rows(output), summary
-
-    return score
 
 
 SCHEMA = arrow.schema(
