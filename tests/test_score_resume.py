@@ -77,7 +77,7 @@ def test_a_killed_run_goes_on(many, tiny_bundle, tmp_path, suffix):
     assert 0 < stopped(running, output, signal.SIGKILL) < ROWS
     assert running.returncode == -signal.SIGKILL
     running = started(many, output, tiny_bundle)
-    time.sleep(0.7)  # while it starts, or reads again what it has, or goes on
+    time.sleep(0.3)  # while it starts, or reads again what it has, or goes on
     running.kill()
     running.communicate()
     done = finished_rows(output)
