@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from prefmodel.baselines import longer
@@ -165,6 +166,13 @@ def test_what_the_notes_say():
     assert "The most is gained by combination: +" in text
     assert f"keeps what raises an answer most ({WORST})" in text
     assert "still fits" not in as_text(a_report(20, probes=("combination",)))
+
+
+def test_a_probe_that_gains_nothing_is_said_to_lose():
+    def shorter(questions, answers):
+        return np.array([10.0 * ("Because" in answer) - len(answer) / 1000 for answer in answers])
+
+    assert "The least is lost by claim: -0." in as_text(a_report(20, shorter))
 
 
 def test_an_unknown_interval_is_null_in_json_and_a_mark_in_the_table():

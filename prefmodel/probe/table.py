@@ -84,7 +84,8 @@ def _notes(report: ProbeReport) -> list[str]:
         f"Clear pairs: {clear}, in which the better answer is ahead by {report.clear_margin:.2f} logits or more, "
         f"a probability of {_share(CLEAR)}.",
         "Flipped: the worse answer, with nothing but what the probe adds, beats the better one as it was.",
-        f"The most is gained by {most.name}: {most.shift.value:+.2f} logits, {_flips(most)} of {clear} clear pairs.",
+        f"{'The most is gained' if most.shift.value > 0 else 'The least is lost'} by {most.name}: "
+        f"{most.shift.value:+.2f} logits, {_flips(most)} of {clear} clear pairs.",
     ]
     if len(results) > len(single):
         notes.append(
