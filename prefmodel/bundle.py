@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from prefmodel.bundle_files import GRAPHS, LIMITS, check_file, facts, one_line, read_manifest
-from prefmodel.bundle_files import MANIFEST as MANIFEST
+from prefmodel.bundle_files import GRAPHS, LIMITS, MANIFEST, check_file, facts, read_manifest
 from prefmodel.encoding import EncodingConfig, PairEncoder
-from prefmodel.errors import BundleError, InputError, shown
+from prefmodel.errors import BundleError, InputError, one_line, shown
 from prefmodel.files import whole_file
 from prefmodel.tokenizer_file import TokenizerFile
 from prefmodel.types import CONTRIBUTIONS

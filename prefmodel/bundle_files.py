@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefmodel.errors import BundleError, shown
+from prefmodel.errors import BundleError, one_line, shown
 from prefmodel.files import sha256
 
 MANIFEST = "prefmodel.json"
@@ -104,17 +104,6 @@ def read_manifest(folder: Path) -> Any:
     if level:
         raise BundleError(f"{path}: nested deeper than {MANIFEST_DEPTH}; allowed: up to {MANIFEST_DEPTH}")
     return value
-
-
-def one_line(error: object, limit: int = 400) -> str:
-    """Return what an error says as one short line without control characters.
-
-    >>> one_line(ValueError("two\\nlines and \\x1b[31m red"))
-    'two lines and ?[31m red'
-    """
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _size(path: Path) -> int:

@@ -31,6 +31,17 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def one_line(error: object, limit: int = 400) -> str:
+    """Return what an error says as one short line without control characters.
+
+    >>> one_line(ValueError("two\\nlines and \\x1b[31m red"))
+    'two lines and ?[31m red'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def missing_extra(feature: str, extra: str) -> MissingExtraError:
     """Return the error that says which extra of the package `feature` needs."""
     return MissingExtraError(f"{feature} needs the extra {extra!r}: pip install 'prefmodel[{extra}]'")

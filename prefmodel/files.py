@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from prefmodel.errors import FileFormatError, InputError, missing_extra, shown
+from prefmodel.errors import FileFormatError, InputError, missing_extra, one_line, shown
 from prefmodel.types import PreferencePair, Thread
 
 FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
@@ -79,12 +79,16 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
     return _write(path, rows, lambda arrow: None)
 
 
-def format_of(path: str | Path) -> str:
-    """Return which of `FORMATS` the name of `path` ends with; raise FileFormatError for another."""
-    for suffix in FORMATS:
+def format_of(path: str | Path, allowed: Sequence[str] = FORMATS) -> str:
+    """Return which of the allowed endings the name of `path` has; raise FileFormatError for another.
+
+    >>> format_of("rows.jsonl.gz")
+    '.jsonl.gz'
+    """
+    for suffix in allowed:
         if str(path).endswith(suffix):
             return suffix
-    raise FileFormatError(f"{path}: unknown file type; allowed: {', '.join(FORMATS)}")
+    raise FileFormatError(f"{path}: unknown file type; allowed: {', '.join(allowed)}")
 
 
 @contextmanager
@@ -139,9 +143,9 @@ def _read_json_lines(path: str | Path, suffix: str) -> Iterator[tuple[int, Row]]
                 if line.strip():
                     yield number, _json_object(line)
     except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{path}, line {number}: not a JSON object: {_one_line(error)}") from None
+        raise FileFormatError(f"{path}, line {number}: not a JSON object: {one_line(error)}") from None
     except (EOFError, OSError, zlib.error) as error:
-        raise FileFormatError(f"{path}, after line {number}: {_one_line(error)}") from None
+        raise FileFormatError(f"{path}, after line {number}: {one_line(error)}") from None
 
 
 def _json_object(line: bytes) -> Row:
@@ -160,12 +164,17 @@ def _write_json_lines(path: Path, suffix: str, rows: Iterable[Row]) -> int:
     return count
 
 
-def json_line(row: Row) -> bytes:
-    """Return `row` as one line of JSON; lone surrogates, which UTF-8 cannot hold, stay escaped."""
+def json_line(row: Row, default: Callable[[Any], Any] | None = None) -> bytes:
+    """Return `row` as one line of JSON; lone surrogates, which UTF-8 cannot hold, stay escaped.
+
+    Args:
+        row: the columns.
+        default: returns what stands for a value that JSON does not have.
+    """
     try:
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(row, ensure_ascii=False, default=default).encode() + b"\n"
     except UnicodeEncodeError:
-        return json.dumps(row).encode() + b"\n"
+        return json.dumps(row, default=default).encode() + b"\n"
 
 
 @contextmanager
@@ -188,7 +197,7 @@ def _read_parquet(path: str | Path) -> Iterator[tuple[int, Row]]:
                     number += 1
                     yield number, row
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{path}: not a Parquet file: {_one_line(error)}") from None
+        raise FileFormatError(f"{path}: not a Parquet file: {one_line(error)}") from None
 
 
 def _write_parquet(path: Path, rows: Iterable[Row], schema_of: Callable[[Any], Any]) -> int:
@@ -203,7 +212,7 @@ def _write_parquet(path: Path, rows: Iterable[Row], schema_of: Callable[[Any], A
                 writer = parquet.ParquetWriter(path, schema)
             writer.write_table(table)
     except (arrow.ArrowException, UnicodeEncodeError, OverflowError) as error:
-        raise FileFormatError(f"rows up to {count} do not fit one Parquet schema: {_one_line(error)}") from None
+        raise FileFormatError(f"rows up to {count} do not fit one Parquet schema: {one_line(error)}") from None
     finally:
         if writer is not None:
             writer.close()
@@ -266,7 +275,3 @@ def _pyarrow() -> tuple[Any, Any]:
     except ImportError:
         raise missing_extra("a .parquet file", "batch") from None
     return pyarrow.parquet, pyarrow
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from prefmodel.bundle_files import one_line
-from prefmodel.errors import BundleError
+from prefmodel.errors import BundleError, one_line
 
 # The messages of ONNX's onnx.proto: number, name and kind of each field. "*": repeated; "-": refused, under its name.
 # Fields that are not here are refused too. No message holds itself, so nothing nests deeper than this table.

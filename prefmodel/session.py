@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefmodel.bundle_files import GRAPH_BYTES, one_line, read_file
-from prefmodel.errors import BundleError, InputError, shown
+from prefmodel.bundle_files import GRAPH_BYTES, read_file
+from prefmodel.errors import BundleError, InputError, one_line, shown
 from prefmodel.graph import check_graph
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")

@@ -11,9 +11,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from prefmodel.bundle_files import LIMITS, one_line, read_file, read_json
+from prefmodel.bundle_files import LIMITS, read_file, read_json
 from prefmodel.encoding import Encoding, EncodingConfig, PairEncoder
-from prefmodel.errors import BundleError, PrefModelError, shown
+from prefmodel.errors import BundleError, PrefModelError, one_line, shown
 from prefmodel.types import Question
 
 COMPONENTS = {

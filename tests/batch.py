@@ -9,14 +9,15 @@ from pyarrow import parquet
 
 from prefmodel.batch.reading import CHUNK_ROWS as CHUNK
 from prefmodel.batch.reading import read_chunks
-from prefmodel.batch.sources import Source, suffix_of
+from prefmodel.batch.sources import FORMATS, Source
+from prefmodel.files import format_of
 
 __all__ = ["CHUNK", "bad_rows", "chunks", "read", "read_table", "write", "write_table"]
 
 
 def write(path, rows):
     """Write rows with equal columns."""
-    suffix = suffix_of(path)
+    suffix = format_of(path, FORMATS)
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     if suffix == ".jsonl":
         path.write_text(lines)
@@ -32,7 +33,7 @@ def write(path, rows):
 
 def read(path):
     """Return rows as dicts; of tables all values are text."""
-    suffix = suffix_of(path)
+    suffix = format_of(path, FORMATS)
     if suffix == ".parquet":
         return read_table(path).to_pylist()
     with (
@@ -59,4 +60,4 @@ def read_table(path):
 
 
 def chunks(path, skip=0, digest=""):
-    return list(read_chunks(0, Source(str(path), suffix_of(path)), skip, digest))
+    return list(read_chunks(0, Source(str(path), format_of(path, FORMATS)), skip, digest))

@@ -14,13 +14,14 @@ def succeeds(result) -> str:
     return result.stdout
 
 
-def fails(result, *messages: str) -> None:
-    """Check that an error is one line on stderr, without a word on stdout."""
+def fails(result, *messages: str, warned: bool = False) -> None:
+    """Check that an error is one line on stderr, behind warnings only if `warned`, without a word on stdout."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
     *warnings, error = result.stderr.splitlines()
     assert error.startswith("error: ")
+    assert bool(warnings) == warned
     assert all(line.startswith("warning: ") for line in warnings)
     for message in messages:
         assert message in result.stderr

@@ -10,8 +10,11 @@ from click.testing import CliRunner, Result
 
 from prefmodel.batch.run import Options, score_files
 from prefmodel.cli import main
+from prefmodel.errors import BundleError
 from prefmodel.model import PreferenceModel
 from tests.batch import bad_rows, read
+from tests.command import fails
+from tests.hostile import contents
 from tests.tiny import build_bundle
 
 
@@ -50,3 +53,22 @@ def score(model: PreferenceModel, tmp_path: Path) -> Callable[..., Any]:
         return read(tmp_path / output), bad_rows(tmp_path / output), summary
 
     return score
+
+
+@pytest.fixture
+def refused(run: Callable[..., Result]) -> Callable[..., None]:
+    """Check that a bundle is refused by `BundleError` and by one line of the command, and is left as it was."""
+
+    def refused(folder: Path, *messages: str) -> None:
+        before = contents(folder)
+        with pytest.raises(BundleError) as caught:
+            PreferenceModel.from_pretrained(folder)
+        text = str(caught.value)
+        assert text.isprintable()  # hence one line
+        for message in messages:
+            assert message in text
+        result = run("score", "--question", "Why?", "--answer", "Because.", model=folder)
+        fails(result, *messages)
+        assert contents(folder) == before
+
+    return refused

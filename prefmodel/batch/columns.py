@@ -124,7 +124,7 @@ def texts_of(row: Row, columns: Columns | None = None) -> Texts:
     named = columns.named if columns else {}
     missing = next((name for name in named.values() if name not in row), None)
     if missing is not None:
-        raise InputError(f"there is no column {shown(missing)}; allowed: {_names(row)}")
+        raise InputError(f"there is no column {shown(missing)}; allowed: {names_of(row)}")
     asked = named.pop("question", None)
     recognised = _recognised(row)
     # A table has all columns in all rows, and a value in those that count.
@@ -133,7 +133,7 @@ def texts_of(row: Row, columns: Columns | None = None) -> Texts:
         return _dialogue(row, asked)
     of_answers = of_answers or dict(list(recognised.items())[:1])
     if not of_answers:
-        raise InputError(f"columns are {_names(row)}; allowed: answer, answers, or both chosen and rejected")
+        raise InputError(f"columns are {names_of(row)}; allowed: answer, answers, or both chosen and rejected")
     name = asked or next((name for name in ("question", "prompt", "messages") if row.get(name) is not None), None)
     if name is None and "chosen" in of_answers:
         return _two_dialogues(row, of_answers)
@@ -223,7 +223,7 @@ def _two_dialogues(row: Row, columns: dict[str, str]) -> Texts:
     """Return the last messages of two dialogues as answers to what the dialogues begin with alike."""
     chosen, rejected = (as_list(_listed(row[columns[what]])) for what in ("chosen", "rejected"))
     if chosen is None or rejected is None:
-        raise InputError(f"columns are {_names(row)}; allowed: a question, or chosen and rejected as whole dialogues")
+        raise InputError(f"columns are {names_of(row)}; allowed: a question, or chosen and rejected as whole dialogues")
     if not chosen or chosen[:-1] != rejected[:-1]:
         raise InputError("chosen and rejected differ before their last message; allowed: the same question in both")
     answers = {
@@ -258,7 +258,8 @@ def _listed(value: object) -> object:
         return value
 
 
-def _names(row: Row) -> str:
+def names_of(row: Row) -> str:
+    """Return the names of a row's columns for an error text, of many the first."""
     names = " ".join(", ".join(row).split())
     return names if len(names) <= 200 else f"{names[:200]}..."
 

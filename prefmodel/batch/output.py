@@ -13,8 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from prefmodel.batch.sources import FORMATS, suffix_of
-from prefmodel.files import Row
+from prefmodel import files
+from prefmodel.batch.sources import FORMATS
+from prefmodel.files import Row, format_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def output_for(path: str | Path) -> Output:
     >>> output_for("scored.jsonl").pack(Rows([{"question": "Why?", "score": 0.5}]))
     b'{"question": "Why?", "score": 0.5}\\n'
     """
-    suffix = suffix_of(path, FORMATS)
+    suffix = format_of(path, FORMATS)
     if suffix == ".jsonl":
         return Output(json_lines)
     if suffix == ".jsonl.gz":
@@ -92,10 +93,7 @@ def json_line(row: Row) -> bytes:
     >>> json_line({"question": "Why?", "asked": date(2026, 1, 31)})
     b'{"question": "Why?", "asked": "2026-01-31"}\\n'
     """
-    try:
-        return json.dumps(row, ensure_ascii=False, default=_as_json).encode() + b"\n"
-    except UnicodeEncodeError:
-        return json.dumps(row, default=_as_json).encode() + b"\n"
+    return files.json_line(row, _as_json)
 
 
 def _as_json(value: Any) -> Any:

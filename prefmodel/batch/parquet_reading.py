@@ -7,9 +7,9 @@ from typing import Any
 
 from prefmodel.batch import reading
 from prefmodel.batch.output import json_line
-from prefmodel.batch.reading import Chunk, Record, SourceError, not_what_it_was, one_line, repeated
+from prefmodel.batch.reading import Chunk, Record, SourceError, not_what_it_was, repeated
 from prefmodel.batch.sources import Source
-from prefmodel.errors import missing_extra
+from prefmodel.errors import missing_extra, one_line
 from prefmodel.files import Row
 
 try:

@@ -18,9 +18,9 @@ from prefmodel.batch.reading import Chunk
 from prefmodel.batch.run import Engine
 from prefmodel.batch.sources import STDIN
 from prefmodel.batch.worker import Done, Plan, Worker
-from prefmodel.bundle import MANIFEST, Bundle
-from prefmodel.bundle_files import one_line
-from prefmodel.errors import BundleError, InputError, PrefModelError, missing_extra, shown
+from prefmodel.bundle import Bundle
+from prefmodel.bundle_files import MANIFEST
+from prefmodel.errors import BundleError, InputError, PrefModelError, missing_extra, one_line, shown
 from prefmodel.files import sha256
 from prefmodel.model import PreferenceModel
 

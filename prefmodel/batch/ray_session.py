@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from prefmodel.bundle_files import one_line
-from prefmodel.errors import InputError, PrefModelError, missing_extra, shown
+from prefmodel.errors import InputError, PrefModelError, missing_extra, one_line, shown
 from prefmodel.session import usable_cpus
 
 try:

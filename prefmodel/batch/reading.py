@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from prefmodel.batch.json_text import json_value
 from prefmodel.batch.sources import STDIN, Source
-from prefmodel.errors import FileFormatError, shown
+from prefmodel.errors import FileFormatError, one_line, shown
 from prefmodel.files import Row
 
 CHUNK_ROWS = 256
@@ -277,12 +277,3 @@ def _text_problem(fields: list[str]) -> str | None:
 def _as_text(data: bytes | bytearray) -> str:
     kept = data if len(data) <= MAX_LINE else data[:1000]
     return kept.decode("utf-8", "replace").rstrip("\r\n")
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's text, or its name, without line breaks.
-
-    >>> one_line(OSError("no\\nspace"))
-    'no space'
-    """
-    return " ".join(str(error).split()) or type(error).__name__

@@ -17,7 +17,7 @@ from prefmodel.batch.output import output_for
 from prefmodel.batch.reading import SourceError
 from prefmodel.batch.sources import STDIN, Source, find_sources
 from prefmodel.batch.worker import Done, Plan, Worker
-from prefmodel.bundle import MANIFEST
+from prefmodel.bundle_files import MANIFEST
 from prefmodel.errors import FileFormatError, InputError
 from prefmodel.files import sha256
 from prefmodel.model import PreferenceModel

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefmodel.errors import FileFormatError, InputError, shown
-from prefmodel.files import sha256
+from prefmodel.files import format_of, sha256
 
 FORMATS = (".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 STDIN = "-"
@@ -55,18 +55,6 @@ class Source:
             raise FileFormatError(f"{self.path}: {error.strerror}") from None
 
 
-def suffix_of(path: str | Path, allowed: Sequence[str] = FORMATS) -> str:
-    """Return which of the allowed endings a name has; raise FileFormatError for another.
-
-    >>> suffix_of("rows.jsonl.gz")
-    '.jsonl.gz'
-    """
-    for suffix in allowed:
-        if str(path).endswith(suffix):
-            return suffix
-    raise FileFormatError(f"{path}: unknown file type; allowed: {', '.join(allowed)}")
-
-
 def find_sources(
     where: str | Path, stdin_format: str = ".jsonl", without: Sequence[Path] = ()
 ) -> tuple[list[Source], list[str]]:
@@ -91,7 +79,7 @@ def find_sources(
         return [Source(STDIN, stdin_format)], []
     path = Path(where)
     if path.is_file():
-        return [Source(where, suffix_of(where))], []
+        return [Source(where, format_of(where, FORMATS))], []
     if where and path.is_dir():
         found = _files_below(path)
     elif any(mark in where for mark in "*?["):
@@ -105,7 +93,7 @@ def find_sources(
     known = {str(p): None for p in files if str(p).endswith(FORMATS) and p.is_file()}
     if not known:
         raise FileFormatError(f"{where}: no file in it ends with {', '.join(FORMATS)}")
-    return [Source(name, suffix_of(name)) for name in known], [str(p) for p in files if str(p) not in known]
+    return [Source(name, format_of(name, FORMATS)) for name in known], [str(p) for p in files if str(p) not in known]
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prefmodel.batch.columns import Additions, Columns, Texts, texts_of, with_scores
+from prefmodel.batch.columns import Additions, Columns, Texts, names_of, texts_of, with_scores
 from prefmodel.batch.output import Output, Rows, json_line
 from prefmodel.batch.reading import Chunk, Record, SourceError, read_chunks
 from prefmodel.batch.sources import Source
@@ -162,7 +162,7 @@ class Worker:
             raise InputError(str(record.problem))
         texts = texts_of(record.row, self._plan.columns)
         if self._plan.additions.top_k is not None and "answers" not in texts.columns:
-            raise InputError(f"columns are {', '.join(record.row)}; allowed with top-k: answers")
+            raise InputError(f"columns are {names_of(record.row)}; allowed with top-k: answers")
         return record.row, texts
 
 
