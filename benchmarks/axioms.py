@@ -3,8 +3,8 @@
 usage: python -m benchmarks.axioms PAIRS --base FOLDER --labels FILE ... [--out FOLDER]
 
 PAIRS is what `prefmodel pairs` wrote. Every training starts from the same base with the same number of pairs, and is
-measured on the pairs of its axiom and on the human labels whose questions are in the splits that no training sees. A
-run that is there is not made again, so a stopped command goes on.
+measured on pairs of its axiom and on human labels, all with questions of the splits that no training sees. A run that
+is there is not made again, so a stopped command goes on.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from axioms.human import build as human_labels
 from prefmodel.baselines import bm25, longer
 from prefmodel.encoding import EncodingConfig, PairEncoder
-from prefmodel.evaluation import FileResult, Scorer, evaluate_pairs
+from prefmodel.evaluation import FileResult, Scorer, evaluate_pairs, pool
 from prefmodel.files import read_pairs, whole_file, write_pairs
 from prefmodel.intervals import Estimate
 from prefmodel.splits import split_of
 from prefmodel.types import PreferencePair, Question
+from training.config import DataConfig, TrainConfig
 from training.measure import contributions
 from training.model import PreferenceNet, load_tokenizer
-from training.recipe import DataConfig, Recipe, TrainConfig
+from training.recipe import Recipe
 from training.train import train
 
 HELDOUT = 400
@@ -73,6 +75,20 @@ def scorer(net: PreferenceNet, encoder: PairEncoder) -> Scorer:
     return scores
 
 
+def remembered(scores: Scorer) -> Scorer:
+    """Return a scorer that scores each question and answer once: the start meets the human labels with every axiom."""
+    known: dict[tuple[Question, str], float] = {}
+
+    def scored(questions: Sequence[Question], answers: Sequence[str]) -> NDArray[np.float32]:
+        asked = list(zip(questions, answers, strict=True))
+        if new := [item for item in dict.fromkeys(asked) if item not in known]:
+            found = scores([q for q, _ in new], [a for _, a in new])
+            known.update(zip(new, found.tolist(), strict=True))
+        return np.array([known[item] for item in asked], np.float32)
+
+    return scored
+
+
 def moved(pairs: Sequence[PreferencePair], scores: Scorer) -> float:
     """Return the mean absolute margin as a share of the standard deviation of all scores."""
     questions = [pair.question for pair in pairs]
@@ -84,7 +100,9 @@ def measured(
     axiom: Sequence[PreferencePair], human: Sequence[PreferencePair], scorers: Mapping[str, Scorer]
 ) -> dict[str, dict[str, list[float]]]:
     """Return accuracy, its interval and the number of pairs by scorer, on the axiom's pairs and on human labels."""
-    out: dict[str, dict[str, list[float]]] = {"human": _numbers(evaluate_pairs(human, scorers))}
+    found = evaluate_pairs(human, scorers)
+    gain = pool([found]).differences["start"]
+    out = {"human": _numbers(found), "gain": {"trained": [gain.value, gain.low, gain.high, found.pairs]}}
     if all(pair.target == 0.5 for pair in axiom):
         out["moved"] = {name: [moved(axiom, found)] for name, found in scorers.items()}
     else:
@@ -104,12 +122,16 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) ->
     yield "| trained on | its held-out pairs | untouched start | longer answer | BM25 | human labels | minus start |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for name, found in results.items():
-        human, start = found["human"]["trained"], found["human"]["start"]
+        gain, low, high, _ = found["gain"]["trained"]
         if "axiom" in found:
             own = [_cell(found["axiom"][who]) for who in ("trained", "start", "longer", "bm25")]
         else:
             own = [f"moves by {found['moved'][who][0]:.3f} sd" for who in ("trained", "start")] + ["-", "-"]
-        yield f"| {name} | {' | '.join(own)} | {_cell(human)} | {human[0] - start[0]:+.3f} |"
+        human = _cell(found["human"]["trained"])
+        yield f"| {name} | {' | '.join(own)} | {human} | {gain:+.3f} [{low:+.3f}, {high:+.3f}] |"
+    rows = next(iter(results.values()))["human"]
+    for name in ("start", "longer", "bm25"):
+        yield f"| {name} alone | - | - | - | - | {_cell(rows[name])} | - |"
 
 
 def _cell(row: Sequence[float]) -> str:
@@ -126,14 +148,18 @@ def main() -> None:
     parser.add_argument("--axioms", help="Comma-separated; default: all in PAIRS.")
     parser.add_argument("--count", type=int, default=2000, help="Training pairs of each axiom.")
     parser.add_argument("--tokens", type=int, default=128, help="Longest input.")
+    parser.add_argument("--human", type=int, default=1000, help="Human-labelled pairs that are measured on, at most.")
+    parser.add_argument("--rate", type=float, default=1e-4, help="Peak learning rate; ten times that for the heads.")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
 
     encoding = EncodingConfig(max_tokens=given.tokens, question_tokens=given.tokens // 3)
     encoder = PairEncoder(load_tokenizer(given.base), encoding)
-    start = scorer(PreferenceNet.from_base(given.base, START), encoder)
+    torch.manual_seed(given.seed)  # a base without a classification layer gets one at random
+    start = remembered(scorer(PreferenceNet.from_base(given.base, START), encoder))
     labels = human_labels([pair for path in given.labels for pair in read_pairs(path)], Random(given.seed))
     human = [pair for pair in labels if split_of(pair.question) != "train"]
+    human = Random(given.seed).sample(human, min(given.human, len(human)))
     found = samples(read_pairs(given.pairs), given.count, given.seed)
     wanted = given.axioms.split(",") if given.axioms else list(found)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -148,7 +174,7 @@ def main() -> None:
                 given.seed,
                 DataConfig(pairs=(f"{name}.jsonl.gz",), heldout=HELDOUT),
                 encoding,
-                TrainConfig(start=START, eval_every=1000),
+                TrainConfig(start=START, eval_every=1000, learning_rate=given.rate, head_learning_rate=10 * given.rate),
             )
             checkpoint = given.out / name
             if not (checkpoint / "run.json").exists():

@@ -31,8 +31,9 @@ from prefmodel.bundle import Bundle
 from prefmodel.encoding import EncodingConfig
 from prefmodel.files import write_pairs
 from prefmodel.types import PreferencePair
+from training.config import DataConfig, TrainConfig
 from training.model import PreferenceNet
-from training.recipe import DataConfig, Recipe, TrainConfig
+from training.recipe import Recipe
 from training.train import train
 
 STEPS, STEP_PAIRS = 20, 4

@@ -102,10 +102,10 @@ def export(
     human = [pair for pair in pairs.dev if pair.axiom == "human"]
     compared = Random(0).sample(pairs.test, min(PARITY_PAIRS, len(pairs.test)))
     say(f"scoring {len(reference) + len(human)} development and {len(compared)} test pairs with torch")
-    anchor(net, torch_scores(net, encoder, reference, bfloat16=True))
+    anchor(net, torch_scores(net, encoder, reference, bfloat16=None))
     temperature = 1.0
     if human:
-        labelled = torch_scores(net, encoder, human, bfloat16=True).sum(2)
+        labelled = torch_scores(net, encoder, human, bfloat16=None).sum(2)
         temperature = fit_temperature(labelled[0] - labelled[1])
     say(f"temperature {temperature:.3f}, fitted on {len(human)} human-labelled development pairs")
     expected = torch_scores(net, encoder, compared).sum(2)
@@ -188,7 +188,7 @@ def anchor(net: PreferenceNet, reference: FLOAT) -> None:
 
 
 def torch_scores(
-    net: PreferenceNet, encoder: PairEncoder, pairs: Sequence[PreferencePair], bfloat16: bool = False
+    net: PreferenceNet, encoder: PairEncoder, pairs: Sequence[PreferencePair], bfloat16: bool | None = False
 ) -> FLOAT:
     """Return the contributions of the chosen and the rejected answers, float32 [2, pairs, contributions]."""
     questions = [p.question for p in pairs]

@@ -67,7 +67,7 @@ class SmallRun:
         return [sys.executable, "-m", "prefmodel.cli", *self.arguments(out)]
 
     def variant(self, name: str, base: Path | None = None, **settings: Any) -> SmallRun:
-        """Return a run with another base or other settings of the training."""
+        """Return a run with another base, other settings of the training, or other tables of the recipe."""
         recipe = self.folder / f"{name}.toml"
         write_recipe(recipe, base or self.folder / "base", {**SETTINGS, **settings})
         return SmallRun(self.folder, recipe)
@@ -123,8 +123,18 @@ def write_recipe(path: Path, base: Path, settings: Mapping[str, Any]) -> None:
     lines += ['threads = ["threads.jsonl"]', 'labels = ["labels*"]', 'exclude = ["eval.jsonl"]']
     lines += ['axioms = ["usefulness", "human"]', "heldout = 50", "[data.licences]", '"labels*" = "CC0"']
     lines += ["[encoding]", "max_tokens = 32", "question_tokens = 12", "[train]"]
-    lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
+    lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items() if name not in tables]
+    for table, values in tables.items():
+        lines += [f"[{table}]", *[f"{name} = {toml(value)}" for name, value in values.items()]]
     path.write_text("\n".join(lines) + "\n")
+
+
+def toml(value: Any) -> str:
+    """Return a value of a recipe as TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {json.dumps(one)}" for name, one in value.items()) + "}"
+    return json.dumps(value)
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

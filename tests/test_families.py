@@ -24,8 +24,8 @@ from export.graph import write_graph
 from prefmodel.bundle import Bundle
 from prefmodel.errors import BundleError, PrefModelError
 from prefmodel.model import PreferenceModel
+from training.config import TrainConfig
 from training.model import PreferenceNet
-from training.recipe import TrainConfig
 
 OPTIONS = TrainConfig(step_pairs=32, learning_rate=2e-3, head_learning_rate=1e-2)  # slow enough for any rounding
 SHAPES = ((1, 2), (1, 7), (2, 16), (5, 33), (3, 130), (2, 400))  # the example of the export has 2 of about 20

@@ -1,14 +1,17 @@
-"""The training objective, against values worked out by hand and against its own gradients."""
+"""Each loss and regularizer against values worked out by hand, its own gradients, and properties."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prefmodel.types import CONTRIBUTIONS
-from training.losses import bradley_terry, margin_mse, preference_loss
+from training.objectives.bradley_terry import bradley_terry, smoothed
+from training.objectives.hinge import hinge
+from training.objectives.regularizers import centring, length_correlation, margin_mse, separation
 
 LOGITS = st.floats(-20, 20)
 SHARES = st.floats(0, 1)
@@ -63,58 +66,82 @@ def test_the_gradient_vanishes_where_the_probability_is_the_target(rejected, mar
     assert slope(0.1) > 1e-4
 
 
-def batch(pairs=3, requires_grad=False):
-    torch.manual_seed(0)
-    return [torch.randn(pairs, len(CONTRIBUTIONS), dtype=torch.float64, requires_grad=requires_grad) for _ in range(2)]
+def numbers(*values):
+    return torch.tensor(values, dtype=torch.float64)
 
 
-def test_the_parts_add_up():
-    chosen, rejected = batch()
-    head = torch.tensor([0, 5, 2])
-    margin, target = torch.tensor([0.5, 0.0, 0.2]), torch.tensor([1.0, 0.7, 1.0])
-    expected = 0.0
-    for i in range(3):
-        whole = chosen[i].sum().item(), rejected[i].sum().item()
-        own = chosen[i, head[i]].item(), rejected[i, head[i]].item()
-        expected += loss_of(*whole, margin[i].item(), target[i].item())
-        expected += 0.3 * loss_of(*own, 0.0, target[i].item())
-        expected += 0.01 * ((whole[0] + whole[1]) / 2) ** 2
-    loss = preference_loss(chosen, rejected, head, margin, target, principle_weight=0.3, centre=0.01)
-    assert loss.item() == pytest.approx(expected / 3, abs=1e-6)
+@given(SHARES, st.floats(0, 0.49))
+def test_smoothing_takes_a_share_of_labels_for_wrong(target, smoothing):
+    found = smoothed(numbers(target), smoothing).item()
+    assert found == pytest.approx((1 - smoothing) * target + smoothing * (1 - target))
+    assert abs(found - 0.5) <= abs(target - 0.5) + 1e-12
 
 
-def test_the_principle_term_moves_only_the_pairs_own_head():
-    """The score moves all heads alike, so a difference between gradients comes from the principle term."""
-    chosen, rejected = batch(2, requires_grad=True)
-    head = torch.tensor([1, 4])
-    zero, one = torch.zeros(2), torch.ones(2)
-    preference_loss(chosen, rejected, head, zero, one, principle_weight=0.3).backward()
-    for side in (chosen, rejected):
-        for pair, own in enumerate(head.tolist()):
-            others = [side.grad[pair, i].item() for i in range(len(CONTRIBUTIONS)) if i != own]
-            assert others == pytest.approx([others[0]] * len(others))
-            assert abs(side.grad[pair, own].item()) > abs(others[0]) + 1e-3
+@pytest.mark.parametrize(
+    ("difference", "margin", "target", "expected"),
+    [
+        (0.0, 1.0, 1.0, 1.0),
+        (0.4, 1.0, 1.0, 0.6),
+        (1.0, 1.0, 1.0, 0.0),
+        (5.0, 1.0, 1.0, 0.0),
+        (-2.0, 1.0, 1.0, 3.0),
+        (-2.0, 1.0, 0.0, 0.0),  # the other side is the better one
+        (2.0, 1.0, 0.75, 0.75 * 0 + 0.25 * 3),
+        (-2.0, 1.0, 0.5, 2.0),  # should not differ, whatever the margin
+    ],
+)
+def test_the_hinge_by_hand(difference, margin, target, expected):
+    found = hinge(numbers(difference), numbers(0.0), numbers(margin), numbers(target))
+    assert found.item() == pytest.approx(expected)
 
 
-def test_the_centre_pulls_scores_to_zero():
-    scores = torch.full((1, len(CONTRIBUTIONS)), 2.0, requires_grad=True)
-    own, zero, half = torch.tensor([0]), torch.zeros(1), torch.full((1,), 0.5)
-    preference_loss(scores, scores, own, zero, half, principle_weight=0.0, centre=0.1).backward()
-    assert (scores.grad > 0).all()
+@given(LOGITS, LOGITS, st.floats(0, 5), SHARES)
+def test_a_swapped_hinge_has_the_opposite_target(chosen, rejected, margin, target):
+    one = hinge(numbers(chosen), numbers(rejected), numbers(margin), numbers(target))
+    other = hinge(numbers(rejected), numbers(chosen), numbers(margin), numbers(1 - target))
+    assert one.item() == pytest.approx(other.item(), abs=1e-6)
+
+
+def test_centring_pulls_both_scores_to_zero():
+    scores = numbers(2.0).requires_grad_()
+    centring(scores, scores).sum().backward()
+    assert scores.grad.item() == pytest.approx(4.0)
 
 
 def test_separation_presses_the_other_contributions_of_pairs_that_name_a_principle():
-    chosen, rejected = batch(2)
+    torch.manual_seed(0)
+    chosen, rejected = torch.randn(2, 2, len(CONTRIBUTIONS))
     head = torch.tensor([1, CONTRIBUTIONS.index("general")])
-    zero, one = torch.zeros(2), torch.ones(2)
-    without, with_it = (preference_loss(chosen, rejected, head, zero, one, separate=s).item() for s in (0.0, 0.2))
     difference = (chosen - rejected)[0]
     others = sum(difference[i].item() ** 2 for i in range(len(CONTRIBUTIONS)) if i != 1)
-    assert with_it - without == pytest.approx(0.2 * others / 2)
+    assert separation(chosen, rejected, head).tolist() == pytest.approx([others, 0.0], abs=1e-6)
 
 
 def test_the_margin_mse_is_smallest_at_the_teachers_margin():
-    teacher = torch.tensor([2.0, -1.0])
-    assert margin_mse(teacher, teacher).item() == 0
-    assert margin_mse(teacher + torch.tensor([0.0, 0.5]), teacher).item() == pytest.approx(0.125)
-    assert margin_mse(teacher[:0], teacher[:0]).item() == 0
+    teacher = numbers(2.0, -1.0)
+    assert margin_mse(teacher, teacher).tolist() == [0, 0]
+    assert margin_mse(teacher + numbers(0.0, 0.5), teacher).tolist() == pytest.approx([0, 0.25])
+
+
+def test_a_margin_without_a_teacher_costs_nothing_and_moves_nothing():
+    margin = numbers(1.0, 3.0).requires_grad_()
+    margin_mse(margin, numbers(float("nan"), 1.0)).sum().backward()
+    assert margin.grad.tolist() == [0.0, 4.0]
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-3, 3)), min_size=3, max_size=20))
+def test_the_correlation_with_length_is_that_of_numpy(rows):
+    differences, ratios = (numbers(*column) for column in zip(*rows, strict=True))
+    found = length_correlation(differences, ratios).item()
+    assert 0 <= found <= 1 + 1e-9
+    if differences.std() > 1e-3 and ratios.std() > 1e-3:
+        expected = np.corrcoef(differences.numpy(), ratios.numpy())[0, 1] ** 2
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_two_pairs_say_nothing_about_length():
+    differences = numbers(1.0, 2.0).requires_grad_()
+    loss = length_correlation(differences, numbers(0.1, 0.2))
+    loss.backward()
+    assert loss.item() == 0
+    assert differences.grad.tolist() == [0, 0]

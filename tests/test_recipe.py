@@ -8,8 +8,16 @@ import pytest
 
 from prefmodel.encoding import EncodingConfig
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
-from training.recipe import DataConfig, Recipe, TrainConfig
+from training.config import DataConfig, DistilConfig, ObjectiveConfig, TrainConfig
+from training.recipe import Recipe
 
+TABLES = {
+    "data": DataConfig,
+    "encoding": EncodingConfig,
+    "objective": ObjectiveConfig,
+    "distil": DistilConfig,
+    "train": TrainConfig,
+}
 DEFAULT = Path(__file__).parents[1] / "recipes" / "default.toml"
 
 
@@ -22,7 +30,7 @@ def test_the_recipes_of_the_repository_are_read(path):
 
 
 def test_what_is_left_out_has_its_default():
-    assert Recipe.from_dict({"base": "b"}) == Recipe("b", 0, DataConfig(), EncodingConfig(), TrainConfig())
+    assert Recipe.from_dict({"base": "b"}) == Recipe("b", 0, *(cls() for cls in TABLES.values()))
 
 
 def test_a_recipe_survives_its_saved_form():
@@ -39,11 +47,11 @@ def test_values_are_taken_over():
     assert (recipe.seed, recipe.data.heldout, recipe.train.clip) == (5, 7, 2)
 
 
-@pytest.mark.parametrize("table", ["", "data", "encoding", "train"])
+@pytest.mark.parametrize("table", ["", *TABLES])
 def test_unknown_keys_are_named(table):
     values = {"base": "b"}
     (values.setdefault(table, {}) if table else values)["nonsense"] = 1
-    cls = {"": Recipe, "data": DataConfig, "encoding": EncodingConfig, "train": TrainConfig}[table]
+    cls = {"": Recipe, **TABLES}[table]
     name = f"{table}.nonsense".removeprefix(".")
     with pytest.raises(InputError) as caught:
         Recipe.from_dict(values)
@@ -57,11 +65,12 @@ WRONG_TYPES = {
     "float": ("3", "a number"),
     "tuple[str, ...]": ("one", "a list of texts"),
     "Mapping[str, int]": ({"human": 1.5}, "a table of whole numbers"),
+    "Mapping[str, float]": ({"human": "3"}, "a table of numbers"),
     "Mapping[str, str]": ({"*": 1}, "a table of texts"),
 }
 FIELDS = [
     (table, f.name, str(f.type))
-    for table, cls in (("", Recipe), ("data", DataConfig), ("encoding", EncodingConfig), ("train", TrainConfig))
+    for table, cls in (("", Recipe), *TABLES.items())
     for f in fields(cls)
     if str(f.type) in WRONG_TYPES
 ]
@@ -79,14 +88,22 @@ def test_wrong_types_are_named(table, name, kind):
 
 def test_every_field_can_be_checked():
     """A field of a type that the reader does not know would be an error for every value."""
-    known = len(FIELDS) + 3  # the three tables
-    assert known == sum(len(fields(cls)) for cls in (Recipe, DataConfig, EncodingConfig, TrainConfig))
+    known = len(FIELDS) + len(TABLES)
+    assert known == sum(len(fields(cls)) for cls in (Recipe, *TABLES.values()))
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(TrainConfig) if str(f.type) in ("int", "float")])
-def test_negative_numbers_are_refused(name):
-    with pytest.raises(InputError, match=rf"^train\.{name} is -1; allowed: [01] (or more|to below 1)"):
-        Recipe.from_dict({"base": "b", "train": {name: -1}})
+NUMBERS = [
+    (table, f.name)
+    for table in ("objective", "distil", "train")
+    for f in fields(TABLES[table])
+    if str(f.type) in ("int", "float")
+]
+
+
+@pytest.mark.parametrize(("table", "name"), NUMBERS)
+def test_negative_numbers_are_refused(table, name):
+    with pytest.raises(InputError, match=rf"^{table}\.{name} is -1; allowed: (0|1|0.001) (or more|to below (1|0.5))"):
+        Recipe.from_dict({"base": "b", table: {name: -1}})
 
 
 @pytest.mark.parametrize(
@@ -108,6 +125,16 @@ def test_negative_numbers_are_refused(name):
         ('base = "b"\n[data.limits]\nrelevence = 3', "data.limits holds 'relevence'; allowed: AXIOM or AXIOM/SOURCE"),
         ('base = "b"\n[data.limits]\nrelevance = -3', "data.limits.relevance is -3; allowed: 0 or more"),
         ('base = "b"\n[encoding]\nmax_tokens = 3', "max_tokens is 3; allowed: 16 to"),
+        ('base = "b"\n[train]\nprecision = "fp8"', "train.precision is 'fp8'; allowed: auto, bfloat16, float32"),
+        ('base = "b"\n[train]\nkeep = "all"', "train.keep is 'all'; allowed: best, last"),
+        ('base = "b"\n[objective]\nloss = "mse"', "objective.loss is 'mse'; allowed: bradley-terry, hinge"),
+        ('base = "b"\n[objective.margins]\nhuman = -1', "objective.margins.human is -1; allowed: 0 or more"),
+        (
+            'base = "b"\n[objective.weights]\nhuman = "x"',
+            "objective.weights is {'human': 'x'}; allowed: a table of num",
+        ),
+        ('base = "b"\n[distil]\nteachers = ["t"]', "distil has teachers or threads alone; allowed: both, or neither"),
+        ('base = "b"\n[distil]\nthreads = ["/t"]', "distil.threads holds '/t'; allowed: names and globs inside"),
         ("base = ", "Invalid value (at end of document)"),
     ],
 )

@@ -15,7 +15,7 @@ from torch.optim import AdamW
 from prefmodel.errors import BundleError
 from tests.small_run import ENVIRONMENT, log, same_weights, small_run
 from training.ctrl_c import CtrlC
-from training.resume import discard_state, load_state, save_state
+from training.resume import Progress, discard_state, load_state, save_state, tensors_of
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +135,15 @@ def linear(value):
 def loaded(run):
     """Return the updates of the state in `run` and the value of its weights, which has to be the same."""
     net, optimizer = linear(0.0)
-    step, seconds = load_state(run, net, optimizer)
+    progress, _ = load_state(run, net, optimizer)
+    step, seconds = progress.step, progress.seconds
     assert seconds == step * 2.0
     assert len({p for parameter in net.parameters() for p in parameter.flatten().tolist()}) == 1
     return step, net.bias.item()
 
 
 def save(run, step):
-    save_state(run, *linear(float(step)), step, step * 2.0)
+    save_state(run, tensors_of(*linear(float(step)), {}), Progress(step, step * 2.0))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="makes copies of this process to kill them")
@@ -205,11 +206,13 @@ def test_without_a_state_it_begins_anew(tmp_path):
 
 def test_the_state_holds_optimizer_and_random_numbers(tmp_path):
     net, optimizer = linear(1.0)
-    save_state(tmp_path, net, optimizer, 1, 2.0)
+    save_state(tmp_path, tensors_of(net, optimizer, {"cpu.0": torch.get_rng_state()}), Progress(1, 2.0, 1, 0.7))
     expected = torch.rand(3)
     other = torch.nn.Linear(2, 1)
     fresh = AdamW(other.parameters())
-    load_state(tmp_path, other, fresh)
+    progress, random = load_state(tmp_path, other, fresh)
+    assert progress == Progress(1, 2.0, 1, 0.7)
+    torch.set_rng_state(random["cpu.0"])
     assert torch.equal(torch.rand(3), expected)
     kept, own = fresh.state_dict()["state"], optimizer.state_dict()["state"]
     assert kept.keys() == own.keys()

@@ -1,6 +1,8 @@
 """The pairs of a run: which are kept apart, which are left out, and what the report says of them."""
 
+import math
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,8 +15,8 @@ from prefmodel.splits import split_of
 from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from tests.small_base import word_tokenizer
 from tests.small_run import NOISE, forum, labels
-from training.data import encode, load
-from training.recipe import DataConfig
+from training.config import DataConfig, ObjectiveConfig
+from training.data import TEACHER_MARGIN, encode, load
 
 CONFIG = {"labels": ("labels.jsonl",), "axioms": ("human",)}
 
@@ -157,15 +159,33 @@ def test_pairs_that_truncation_makes_equal_are_dropped_and_counted(encoder):
     long = " ".join(NOISE[:40])
     middle, end = long.replace("word20", "rude"), long.replace("word39", "rude")
     pairs = [pair("Why?", chosen=long, rejected=other) for other in (middle, end)]
-    encoded, equal = encode(pairs, encoder)
+    encoded, equal = encode(pairs, encoder, ObjectiveConfig())
     assert equal == 1
     assert [e.rejected for e in encoded] == [encoder.encode("Why?", end)]
 
 
 def test_an_encoded_pair_keeps_what_the_loss_needs(encoder):
     pairs = [pair("Why?", principle="truthfulness", margin=0.5, target=0.9), pair("Why?")]
-    (first, second), equal = encode(pairs, encoder)
+    (first, second), equal = encode(pairs, encoder, ObjectiveConfig())
     assert equal == 0
     assert (CONTRIBUTIONS[first.head], first.margin, first.target) == ("truthfulness", 0.5, 0.9)
     assert (CONTRIBUTIONS[second.head], second.margin, second.target) == ("general", 0.0, 1.0)
     assert first.chosen == encoder.encode("Why?", "A careful word1.")
+    assert math.isnan(first.taught)
+    assert math.isnan(first.difficulty)
+    assert first.question == second.question
+
+
+def test_a_recipe_sets_margins_and_weights_of_an_axiom(encoder):
+    pairs = [pair("Why?", margin=0.5), replace(pair("How?", margin=0.5), axiom="usefulness")]
+    goal = ObjectiveConfig(margin_scale=2.0, margins={"usefulness": 3.0}, weights={"usefulness": 0.25})
+    (first, second), _ = encode(pairs, encoder, goal)
+    assert (first.margin, first.weight, second.margin, second.weight) == (1.0, 1.0, 6.0, 0.25)
+    assert first.question != second.question
+
+
+def test_what_provenance_tells_is_kept(encoder):
+    told = {"difficulty": 0.25, TEACHER_MARGIN: -1.5}
+    [found], _ = encode([replace(pair("Why?"), provenance=told)], encoder, ObjectiveConfig())
+    assert (found.difficulty, found.taught) == (0.25, -1.5)
+    assert found.log_ratio == pytest.approx(math.log((len("A careful word1.") + 1) / (len(pair("Why?").rejected) + 1)))

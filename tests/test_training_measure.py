@@ -8,12 +8,13 @@ from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.errors import PrefModelError
 from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from tests.small_base import small_bert, word_tokenizer
+from training.config import TrainConfig
+from training.data import EncodedPair
 from training.forward import forward
 from training.measure import accuracy_by_axiom, contributions
 from training.model import PreferenceNet
 from training.optimizer import adamw, learning_rate, set_learning_rate
-from training.recipe import TrainConfig
-from training.train import plan
+from training.plan import plan
 
 WORDS = "why is it so long a b c d e f g h"
 
@@ -98,7 +99,7 @@ def test_scores_that_are_no_numbers_are_told(net, encoder):
 def test_every_trained_parameter_is_in_one_group(net):
     net.classifier.get_input_embeddings().requires_grad_(False)
     config = TrainConfig(learning_rate=1.0, head_learning_rate=5.0, weight_decay=0.1)
-    optimizer = adamw(net, config)
+    optimizer = adamw(net, net.heads, config)
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in net.parameters() if p.requires_grad)
     set_learning_rate(optimizer, progress=config.warmup, warmup=config.warmup)
@@ -120,10 +121,11 @@ def test_the_learning_rate_rises_then_falls():
 
 
 def test_the_plan_sees_each_pair_once_an_epoch():
-    steps = plan(10, TrainConfig(step_pairs=4, epochs=2), seed=0)
+    ten = [EncodedPair(None, None, head=0, margin=0.0, target=1.0)] * 10
+    steps = plan(ten, TrainConfig(step_pairs=4, epochs=2), seed=0)
     assert [len(step) for step in steps] == [4, 4, 2] * 2
     first, second = ([i for step in half for i in step] for half in (steps[:3], steps[3:]))
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
-    assert plan(10, TrainConfig(step_pairs=4, epochs=2), seed=0) == steps
-    assert plan(10, TrainConfig(step_pairs=4, epochs=2), seed=1) != steps
+    assert plan(ten, TrainConfig(step_pairs=4, epochs=2), seed=0) == steps
+    assert plan(ten, TrainConfig(step_pairs=4, epochs=2), seed=1) != steps

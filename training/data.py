@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from prefmodel.encoding import Encoding, PairEncoder
 from prefmodel.errors import FileFormatError, InputError
 from prefmodel.files import read_pairs, sha256
 from prefmodel.overlap import Exclusions, QuestionIndex
-from prefmodel.types import CONTRIBUTIONS, PreferencePair
-from training.recipe import DataConfig
+from prefmodel.types import CONTRIBUTIONS, PreferencePair, Question
+from training.config import DataConfig, ObjectiveConfig
+
+TEACHER_MARGIN = "teacher_margin"
+"""Entry of a distilled pair's provenance: score of the chosen minus that of the rejected answer, by its teachers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ class EncodedPair:
         head: index of the pair's own contribution in `CONTRIBUTIONS`.
         margin: logits by which the two should differ.
         target: probability that the chosen answer is better.
+        weight: factor on what the pair costs.
+        log_ratio: log of the characters of the chosen by those of the rejected answer.
+        taught: margin by the teachers; NaN without.
+        question: number of the question; pairs of one question share it.
+        axiom: name of the axiom.
+        difficulty: 0 for an easy pair, 1 for a hard one, as its axiom says; NaN if it does not.
     """
 
     chosen: Encoding
@@ -53,6 +63,12 @@ class EncodedPair:
     head: int
     margin: float
     target: float
+    weight: float = 1.0
+    log_ratio: float = 0.0
+    taught: float = math.nan
+    question: int = 0
+    axiom: str = ""
+    difficulty: float = math.nan
 
 
 def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str], None]) -> RunData:
@@ -72,7 +88,7 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
         InputError: no training pairs are left.
     """
     say("reading threads and labels")
-    used = files(folder, (*config.threads, *config.labels, *config.pairs))
+    used = files(folder, _used(config))
     threads, labels = read_sources(files(folder, (*config.threads, *config.labels)))
     ready = [pair for path in files(folder, config.pairs) for pair in read_pairs(path)]
     excluded = files(folder, config.exclude)
@@ -106,8 +122,21 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
     return RunData(train, dev, test, report)
 
 
-def encode(pairs: Sequence[PreferencePair], encoder: PairEncoder) -> tuple[list[EncodedPair], int]:
-    """Encode pairs.
+def check_same_files(run: RunData, config: DataConfig, folder: str | Path, out: Path) -> None:
+    """Raise InputError when the files of a run that began in `out` are not those in `folder`."""
+    now = [_described(path, folder, config.licences) for path in files(folder, _used(config))]
+    if now != run.report["files"]:
+        raise InputError(f"output is {out}, where a run with other data began; allowed: a new folder")
+
+
+def _used(config: DataConfig) -> tuple[str, ...]:
+    return (*config.threads, *config.labels, *config.pairs)
+
+
+def encode(
+    pairs: Sequence[PreferencePair], encoder: PairEncoder, objective: ObjectiveConfig
+) -> tuple[list[EncodedPair], int]:
+    """Encode pairs, with the margins and weights that the objective gives to their axioms.
 
     Returns:
         The encoded pairs in their order, and how many were dropped because truncation made their two sides equal.
@@ -115,12 +144,31 @@ def encode(pairs: Sequence[PreferencePair], encoder: PairEncoder) -> tuple[list[
     questions = [pair.question for pair in pairs]
     chosen = encoder.encode_batch(questions, [pair.chosen for pair in pairs])
     rejected = encoder.encode_batch(questions, [pair.rejected for pair in pairs])
+    numbers: dict[Question, int] = {}
     out = [
-        EncodedPair(good, bad, CONTRIBUTIONS.index(pair.principle or "general"), pair.margin, pair.target)
+        EncodedPair(
+            good,
+            bad,
+            head=CONTRIBUTIONS.index(pair.principle or "general"),
+            margin=objective.margins.get(pair.axiom, pair.margin) * objective.margin_scale,
+            target=pair.target,
+            weight=objective.weights.get(pair.axiom, 1.0),
+            log_ratio=math.log((len(pair.chosen) + 1) / (len(pair.rejected) + 1)),
+            taught=_number(pair, TEACHER_MARGIN),
+            question=numbers.setdefault(pair.question, len(numbers)),
+            axiom=pair.axiom,
+            difficulty=_number(pair, "difficulty"),
+        )
         for pair, good, bad in zip(pairs, chosen, rejected, strict=True)
         if good.ids != bad.ids
     ]
     return out, len(pairs) - len(out)
+
+
+def _number(pair: PreferencePair, name: str) -> float:
+    """Return a number of a pair's provenance, NaN where it has none."""
+    value = pair.provenance.get(name)
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _usable(pairs: Iterable[PreferencePair], exclude: Exclusions, counts: Counts) -> Iterator[PreferencePair]:

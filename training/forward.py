@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prefmodel.batching import length_batches
 from prefmodel.encoding import Encoding, PairEncoder
-from training.model import PreferenceNet
+from training.precision import has_bfloat16
 
 
 def forward(
-    net: PreferenceNet, encoder: PairEncoder, encodings: Sequence[Encoding], batch_tokens: int, bfloat16: bool = True
+    net: nn.Module,
+    encoder: PairEncoder,
+    encodings: Sequence[Encoding],
+    batch_tokens: int,
+    bfloat16: bool | None = None,
 ) -> Tensor:
     """Return the contributions in the order of `encodings`, float32 [n, 6], on the device of `net`.
 
     Args:
-        net: in training or evaluation mode, with or without gradients: as the caller has set it.
+        net: a `PreferenceNet`, or what gives the same; in the mode, and with gradients or without, as the caller wants.
         encoder: pads the batches.
         encodings: at least one.
         batch_tokens: padded tokens of one batch.
-        bfloat16: compute matrix products in bfloat16. It has float32's range, so no loss scaling is needed; the
-            contributions are float32 again, and so is what follows from them.
+        bfloat16: compute matrix products in bfloat16; by default where the device does so in hardware. It has
+            float32's range, so no loss scaling is needed; the contributions are float32 again, and so is what follows
+            from them.
     """
-    device = net.heads.weight.device
+    device = next(net.parameters()).device
+    bfloat16 = has_bfloat16(device) if bfloat16 is None else bfloat16
     order: list[int] = []
     parts: list[Tensor] = []
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):

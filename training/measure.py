@@ -8,17 +8,21 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from prefmodel.encoding import Encoding, PairEncoder
 from prefmodel.errors import PrefModelError
 from prefmodel.evaluation import pairwise_accuracy
 from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from training.forward import forward
-from training.model import PreferenceNet
 
 
 def contributions(
-    net: PreferenceNet, encoder: PairEncoder, encodings: Sequence[Encoding], batch_tokens: int, bfloat16: bool = True
+    net: nn.Module,
+    encoder: PairEncoder,
+    encodings: Sequence[Encoding],
+    batch_tokens: int,
+    bfloat16: bool | None = None,
 ) -> NDArray[np.float32]:
     """Return the contributions of encoded inputs in logits, float32 [n, 6], computed in evaluation mode.
 
@@ -27,7 +31,7 @@ def contributions(
         encoder: pads the batches.
         encodings: n of them, may be none.
         batch_tokens: padded tokens of one batch.
-        bfloat16: faster, to about two digits; False for float32.
+        bfloat16: faster, to about two digits; False for float32; by default what the device is made for.
     """
     if not encodings:
         return np.zeros((0, len(CONTRIBUTIONS)), np.float32)
@@ -40,7 +44,7 @@ def contributions(
 
 
 def accuracy_by_axiom(
-    net: PreferenceNet, encoder: PairEncoder, pairs: Sequence[PreferencePair], batch_tokens: int
+    net: nn.Module, encoder: PairEncoder, pairs: Sequence[PreferencePair], batch_tokens: int
 ) -> dict[str, float]:
     """Return the share of pairs whose chosen answer scores higher, for each axiom; ties count half.
 

@@ -127,7 +127,9 @@ class PreferenceNet(nn.Module):
         classifier, missing = _load(base)
         net = cls(classifier, start=start)
         if f"{net._last}.weight" in missing:
-            raise BundleError(f"{base} has no classification layer to learn relevance from; allowed: train.distil = 0")
+            raise BundleError(
+                f"{base} has no classification layer to learn relevance from; allowed: objective.base_relevance = 0"
+            )
         return net.eval().requires_grad_(False)
 
     @classmethod

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 
+from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from training.model import PreferenceNet
-from training.recipe import TrainConfig
+from training.config import TrainConfig
 
 
-def adamw(net: PreferenceNet, config: TrainConfig) -> AdamW:
-    """Return AdamW over what is to be trained: the heads apart, and no decay for them, for biases and for norms."""
-    heads = set(map(id, net.heads.parameters()))
+def adamw(net: nn.Module, heads: nn.Module, config: TrainConfig) -> AdamW:
+    """Return AdamW over what is to be trained of `net`: its `heads` apart; no decay for them, biases and norms."""
+    own = set(map(id, heads.parameters()))
     trained = [p for p in net.parameters() if p.requires_grad]
-    body = [p for p in trained if id(p) not in heads]
+    body = [p for p in trained if id(p) not in own]
     parts = [
         ([p for p in body if p.ndim > 1], config.learning_rate, config.weight_decay),
         ([p for p in body if p.ndim <= 1], config.learning_rate, 0.0),
-        ([p for p in trained if id(p) in heads], config.head_learning_rate, 0.0),
+        ([p for p in trained if id(p) in own], config.head_learning_rate, 0.0),
     ]
     return AdamW([{"params": p, "lr": 0.0, "peak": peak, "weight_decay": d} for p, peak, d in parts], fused=True)
 

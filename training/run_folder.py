@@ -1,18 +1,24 @@
-"""The folder of a run: what tells it from another run, its log, and the record of its result."""
+"""The folder of a run: what tells it from another run, its pairs, its log, and the record of its result."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prefmodel.errors import InputError
-from prefmodel.files import whole_file, write_pairs
+from prefmodel.files import read_pairs, whole_file, write_pairs
 from training.data import RunData
 from training.recipe import Recipe
 
-RECIPE, DATA, LOG, RESULT = "recipe.json", "data.json", "log.jsonl", "run.json"
+RECIPE, DATA, LOG, RESULT, BEST = "recipe.json", "data.json", "log.jsonl", "run.json", "best"
+DISTIL = "distil"
+"""Folder of the teachers' scores; all that there is of a run that was stopped while it made them."""
+PAIRS = {"train": "pairs/train.jsonl.gz", "dev": "heldout/dev.jsonl.gz", "test": "heldout/test.jsonl.gz"}
+"""Where a run keeps its pairs: it goes on with them, whatever becomes of the files that they were built from."""
 
 
 class RunFolder:
@@ -41,26 +47,25 @@ class RunFolder:
         if (self.path / RECIPE).exists():
             if (self.path / RECIPE).read_text() != self._recipe:
                 raise InputError(f"output is {path}, where a run with another recipe began; allowed: a new folder")
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(path.name != DISTIL for path in self.path.iterdir()):
             raise InputError(f"output is {path}, which is not empty; allowed: a new folder")
 
     def begin(self, run: RunData) -> None:
-        """Write the recipe, the facts of the data and the held-out pairs; in a stopped run, check the data.
-
-        Raises:
-            InputError: the run began with other data.
-        """
+        """Write the recipe, the facts of the data and the pairs."""
         self.path.mkdir(parents=True, exist_ok=True)
-        facts = _as_json({name: run.report[name] for name in ("files", "pairs")})
-        if not (self.path / RECIPE).exists():
-            _write(self.path / RECIPE, self._recipe)
+        _write(self.path / RECIPE, self._recipe)
+        for name, part in (("train", run.train), ("dev", run.dev), ("test", run.test)):
+            path = self.path / PAIRS[name]
+            path.parent.mkdir(exist_ok=True)
+            write_pairs(path, part)
+        _write(self.path / DATA, _as_json(run.report))  # last: with it the pairs are whole
+
+    def begun(self) -> RunData | None:
+        """Return the pairs of a run that has begun here, or None."""
         if not (self.path / DATA).exists():
-            _write(self.path / DATA, facts)
-        elif (self.path / DATA).read_text() != facts:
-            raise InputError(f"output is {self.path}, where a run with other data began; allowed: a new folder")
-        (self.path / "heldout").mkdir(exist_ok=True)
-        for name, part in (("dev", run.dev), ("test", run.test)):
-            write_pairs(self.path / "heldout" / f"{name}.jsonl.gz", part)
+            return None
+        train, dev, test = ([*read_pairs(self.path / name)] for name in PAIRS.values())
+        return RunData(train, dev, test, json.loads((self.path / DATA).read_text()))
 
     def rewind_log(self, step: int) -> None:
         """Drop the log's lines of updates after `step`, and what a kill left of a line: they are done again."""
@@ -74,9 +79,32 @@ class RunFolder:
         with (self.path / LOG).open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the lines of the log."""
+        path = self.path / LOG
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def put_best(self, fresh: Path) -> None:
+        """Put a checkpoint, written beside it, into the place of the best one so far."""
+        best = self.path / BEST
+        old = self.path / f"{BEST}.old"
+        if best.exists():
+            os.replace(best, old)
+        os.replace(fresh, best)
+        shutil.rmtree(old, ignore_errors=True)
+
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write the record of the result, which makes the run a finished one."""
         _write(self.path / RESULT, _as_json(facts))
+
+
+def stopped_recipe(path: str | Path) -> Recipe:
+    """Return the recipe of a run that was stopped; raise InputError when the folder holds none."""
+    try:
+        return Recipe.from_dict(json.loads((Path(path) / RECIPE).read_text()))
+    except (OSError, ValueError) as error:
+        text = f"--resume is {path}, which holds no run: {' '.join(str(error).split())}; allowed: a run's folder"
+        raise InputError(text) from None
 
 
 def _as_json(value: object) -> str:

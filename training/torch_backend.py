@@ -18,6 +18,7 @@ from prefmodel.errors import BundleError, one_line
 from training.backbones import OneStepClassifier
 from training.model import PreferenceNet
 from training.packing import pack
+from training.precision import has_bfloat16
 
 GPU_TOKENS, CPU_TOKENS = 65_536, 2_048
 CLOSE = 0.1
@@ -56,7 +57,7 @@ class TorchBackend:
         torch.set_num_threads(threads)
         self.device, on_gpu = device, device != "cpu"
         self.path = bundle.folder / TORCH[0]
-        half = _has_bfloat16(device) if bfloat16 is None else bfloat16
+        half = has_bfloat16(device) if bfloat16 is None else bfloat16
         self.compute = "bfloat16" if half else "float32"
         self.contributions = len(bundle.contributions)
         self.batch_tokens = GPU_TOKENS if on_gpu else CPU_TOKENS
@@ -134,10 +135,3 @@ def _empty(config: dict[str, Any]) -> Any:
     if made.is_encoder_decoder:
         return OneStepClassifier(made)
     return AutoModelForSequenceClassification.from_config(made)  # type: ignore[no-untyped-call]
-
-
-def _has_bfloat16(device: str) -> bool:
-    if device != "cpu":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))

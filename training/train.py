@@ -1,126 +1,315 @@
-"""The training loop: one process, CPU or GPU, resumable."""
+"""A training run from recipe to checkpoint: on one device or many, resumable, watched."""
 
 from __future__ import annotations
 
 import platform
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, gather_object
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from tqdm import tqdm
 
 from prefmodel.encoding import PairEncoder
 from prefmodel.errors import InputError, PrefModelError, one_line
 from prefmodel.files import sha256
-from prefmodel.types import CONTRIBUTIONS
 from training import data
 from training.ctrl_c import CtrlC
-from training.forward import forward
-from training.losses import margin_mse, preference_loss
+from training.engine import Engine, accelerator
+from training.left_behind import write_results
 from training.measure import accuracy_by_axiom, sample_by_axiom
 from training.model import PreferenceNet, load_tokenizer, save_tokenizer
-from training.optimizer import adamw, set_learning_rate
-from training.recipe import Recipe, TrainConfig
-from training.resume import discard_state, load_state, save_state
-from training.run_folder import RunFolder
+from training.objectives.masked_lm import MaskedLM, Masking
+from training.plan import plan
+from training.recipe import Recipe
+from training.resume import Progress, discard_state, load_state, save_state, settle, tensors_of
+from training.run_folder import BEST, RunFolder, stopped_recipe
+from training.step_net import Scores
+from training.watch import TrainingStopped, Watch
 
 DEV_SAMPLE = 60
 """Development pairs of each axiom that are looked at while training."""
 
-RELEVANCE = CONTRIBUTIONS.index("relevance")
-
-PACKAGES = ("prefmodel", "torch", "transformers", "tokenizers", "numpy")
+PACKAGES = ("prefmodel", "torch", "transformers", "accelerate", "tokenizers", "numpy")
 """Packages whose versions are recorded."""
 
 
-def train(recipe: Recipe, data_folder: str | Path, out: str | Path, max_steps: int | None = None) -> Path:
+def train(
+    recipe: Recipe,
+    data_folder: str | Path,
+    out: str | Path,
+    max_steps: int | None = None,
+    trackers: Sequence[str] = (),
+) -> Path:
     """Train a preference model and return the folder of its checkpoint.
 
     The folder gets the model (`config.json`, `model.safetensors`, `heads.safetensors`, `tokenizer.json`), `run.json`
-    (recipe, data with hashes, counts, results, versions), `log.jsonl` (loss and development accuracy), and the
-    held-out pairs in `heldout/`. The same call in the same folder goes on where an interrupted one stopped, and ends
-    with the weights that it would have had without the interruption.
+    (recipe, data with hashes, counts, results, versions), `log.jsonl` (a line an update: loss, gradient, speed, now
+    and then development accuracy), `curves.png`, `evaluation.md` (the test pairs beside trivial baselines), and all
+    pairs in `pairs/` and `heldout/`. The same call in the same folder goes on where an interrupted one stopped, and
+    ends with the weights that it would have had without the interruption.
+
+    It runs on what `accelerate launch` or `torchrun` has set up: processes, GPUs, sharding.
 
     Args:
         recipe: the whole configuration.
         data_folder: where the recipe's files are.
         out: folder of the run.
         max_steps: stop after so many updates in this call, resumable; for trials and tests.
+        trackers: names that accelerate knows, such as "tensorboard" and "wandb"; they get what the log gets.
 
     Raises:
         PrefModelError: a file is missing or malformed, the base cannot be loaded, no pairs are left, the folder holds
-            another run, or the loss is no longer a number.
+            another run, or training was stopped since it could not come to good.
         KeyboardInterrupt: by Ctrl-C; the state after the update that was under way is saved first.
     """
-    folder = RunFolder(out, recipe)
-    torch.manual_seed(recipe.seed)
-    encoder = PairEncoder(load_tokenizer(recipe.base), recipe.encoding)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    options = recipe.train
-    net = PreferenceNet.from_base(recipe.base, options.start, options.dropout, options.layers)
-    _check_length(net, recipe.encoding.max_tokens)
-    net = net.to(device)
-    _prepare(net, options, device)
-    teacher = None
-    if options.distil:
-        teacher = PreferenceNet.teacher(recipe.base, options.start).to(device)
-        _prepare(teacher, options, device)
+    return Run(recipe, out, data_folder, trackers).train(max_steps)
 
-    run = data.load(recipe.data, data_folder, recipe.seed, _say)
-    pairs, equal = data.encode(run.train, encoder)
-    if not pairs:
-        raise InputError(f"the sides of all {equal} training pairs are equal after truncation; see encoding.max_tokens")
-    run.report["left_out"]["sides equal after truncation"] = equal
-    folder.begin(run)
-    _say(f"training pairs: {run.report['pairs']['train']}, {equal} dropped as equal after truncation")
 
-    steps = plan(len(pairs), recipe.train, recipe.seed)
-    optimizer = adamw(net, recipe.train)
-    done, seconds = load_state(folder.path, net, optimizer)
-    folder.rewind_log(done)
-    looked_at = sample_by_axiom(run.dev, DEV_SAMPLE)
-    stop = len(steps) if max_steps is None else min(len(steps), done + max_steps)
-    net.train()
-    with tqdm(total=len(steps), initial=done, unit="step", disable=not sys.stderr.isatty()) as bar, CtrlC() as ctrl_c:
-        while done < stop and not ctrl_c.pressed:
-            began = time.perf_counter()
-            batch = [pairs[i] for i in steps[done]]
-            loss = _update(net, optimizer, batch, encoder, recipe.train, done / len(steps), teacher)
-            seconds += time.perf_counter() - began
-            done += 1
-            bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}")
-            entry: dict[str, Any] = {"step": done, "loss": round(loss, 4), "seconds": round(seconds, 1)}
-            if done % recipe.train.eval_every == 0 or done == len(steps):
-                entry["dev"] = accuracy_by_axiom(net, encoder, looked_at, recipe.train.batch_tokens)
-                _say(f"step {done} of {len(steps)}, {seconds:.0f} s, development accuracy {entry['dev']}")
-            elif done % 10 == 0 and bar.disable:
-                speed = done * recipe.train.step_pairs / seconds
-                _say(f"step {done} of {len(steps)}, loss {loss:.3f}, {speed:.1f} pairs/s")
-            folder.log(entry)
-            if done % recipe.train.save_every == 0:
-                save_state(folder.path, net, optimizer, done, seconds)
-        save_state(folder.path, net, optimizer, done, seconds)
-    if done < len(steps) or ctrl_c.pressed:
-        _say(f"stopped after {done} of {len(steps)} updates; the same command goes on")
-        if ctrl_c.pressed:
-            raise KeyboardInterrupt
-        return folder.path
+def resume(out: str | Path, max_steps: int | None = None, trackers: Sequence[str] = ()) -> Path:
+    """Go on with a run that was stopped, with the recipe and the pairs in its folder; see `train`."""
+    return Run(stopped_recipe(out), out, None, trackers).train(max_steps)
 
-    net.save(folder.path)
-    save_tokenizer(recipe.base, folder.path)
-    _say("measuring on the held-out test pairs")
-    accuracy = accuracy_by_axiom(net, encoder, run.test, recipe.train.batch_tokens)
-    facts = {"recipe": recipe.to_dict(), "data": run.report, "test_accuracy": accuracy, "updates": len(steps)}
-    folder.finish(facts | {"seconds": round(seconds)} | _surroundings(recipe, net, device))
-    discard_state(folder.path)
-    return folder.path
+
+class Run:
+    """One process's part in a run.
+
+    Args:
+        recipe: the whole configuration.
+        out: folder of the run.
+        data_folder: where the recipe's files are; None to go on with the pairs of the folder.
+        trackers: names that accelerate knows.
+    """
+
+    def __init__(self, recipe: Recipe, out: str | Path, data_folder: str | Path | None, trackers: Sequence[str] = ()):
+        self.recipe, self.options, self._data_folder, self._tracked = recipe, recipe.train, data_folder, bool(trackers)
+        self.place = accelerator(recipe.train, trackers, str(out))
+        with self.place.main_process_first():  # which alone may find it empty
+            self.folder = RunFolder(out, recipe)
+        self.place.wait_for_everyone()
+        self.say: Callable[[str], None] = _say if self.place.is_main_process else _silent
+        torch.manual_seed(recipe.seed)
+        self.encoder = PairEncoder(load_tokenizer(recipe.base), recipe.encoding)
+        self.net = PreferenceNet.from_base(recipe.base, self.options.start, self.options.dropout, self.options.layers)
+        _check_length(self.net, recipe.encoding.max_tokens)
+        goal = recipe.objective
+        self._masking = (
+            Masking.of(load_tokenizer(recipe.base), goal.masked_share, recipe.seed) if goal.masked_lm else None
+        )
+
+    def train(self, max_steps: int | None) -> Path:
+        """Make the updates that are left, or `max_steps` of them; then leave the result behind."""
+        run = self._data()
+        pairs, equal = data.encode(run.train, self.encoder, self.recipe.objective)
+        if not pairs:
+            raise InputError(
+                f"the sides of all {equal} training pairs are equal after truncation; see encoding.max_tokens"
+            )
+        run.report["left_out"]["sides equal after truncation"] = equal
+        self.say(f"training pairs: {run.report['pairs']['train']}, {equal} dropped as equal after truncation")
+        steps = plan(pairs, self.options, self.recipe.seed)
+        engine = self._engine(pairs)
+        progress, random = load_state(self.folder.path, engine.net, engine.optimizer)
+        self._seed_random(random)
+        if self.place.is_main_process:
+            self.folder.rewind_log(progress.step)
+        if self._tracked:
+            self.place.init_trackers("prefmodel", _flat(self.recipe.to_dict()))
+        stop = len(steps) if max_steps is None else min(len(steps), progress.step + max_steps)
+        looked_at = sample_by_axiom(run.dev, DEV_SAMPLE)
+        with CtrlC() as ctrl_c:
+            progress = self._loop(engine, steps, stop, progress, looked_at, ctrl_c)
+            self._save(engine, progress)
+        if progress.step < len(steps) or ctrl_c.pressed:
+            self.say(f"stopped after {progress.step} of {len(steps)} updates; the same command goes on")
+            if ctrl_c.pressed:
+                raise KeyboardInterrupt
+        else:
+            self._finish(engine, run, progress)
+        self.place.end_training()
+        return self.folder.path
+
+    def _data(self) -> data.RunData:
+        """Return the pairs: those of the folder, or new ones, which the main process builds and all read."""
+        if self.place.is_main_process:
+            run, files = self.folder.begun(), self._data_folder
+            if run is not None and files is not None:
+                data.check_same_files(run, self.recipe.data, files, self.folder.path)
+            elif run is None and files is not None:
+                self.folder.begin(self._built(files))
+            elif run is None:
+                raise InputError(f"--resume is {self.folder.path}, where no pairs are yet; allowed: RECIPE and --data")
+            settle(self.folder.path)
+        self.place.wait_for_everyone()
+        run = self.folder.begun()
+        if run is None:
+            raise PrefModelError(f"{self.folder.path}: the main process wrote no pairs")
+        return run
+
+    def _built(self, folder: str | Path) -> data.RunData:
+        run = data.load(self.recipe.data, folder, self.recipe.seed, self.say)
+        if self.recipe.distil.teachers:
+            from training.distil import with_distilled
+
+            run = with_distilled(run, self.recipe, folder, self.folder.path, self.say)
+        return run
+
+    def _engine(self, pairs: Sequence[data.EncodedPair]) -> Engine:
+        recipe, goal = self.recipe, self.recipe.objective
+        teacher = PreferenceNet.teacher(recipe.base, self.options.start) if goal.base_relevance else None
+        masked_lm = (MaskedLM(recipe.base, self.net.classifier), self._masking) if self._masking else None
+        engine = Engine(self.place, self.net, self.encoder, pairs, self.options, goal, masked_lm, teacher)
+        engine.net.train()
+        return engine
+
+    def _loop(
+        self,
+        engine: Engine,
+        steps: Sequence[Sequence[int]],
+        stop: int,
+        progress: Progress,
+        looked_at: Sequence[Any],
+        ctrl_c: CtrlC,
+    ) -> Progress:
+        watch, options = Watch(), self.options
+        for line in self.folder.entries():  # what was usual before an interruption
+            watch.update(line["loss"], line["norm"], line["spread"])
+        shown = self.place.is_main_process and sys.stderr.isatty()
+        with tqdm(total=len(steps), initial=progress.step, unit="step", disable=not shown) as bar:
+            while progress.step < stop and not self._any(ctrl_c.pressed):
+                began = time.perf_counter()
+                found = engine.update(steps[progress.step], progress.step, progress.step / len(steps))
+                try:
+                    watch.update(found.loss, found.norm, found.spread)
+                except TrainingStopped as error:
+                    raise TrainingStopped(f"{error}; {self._last_good(progress)}") from None
+                engine.apply()
+                seconds = progress.seconds + time.perf_counter() - began
+                progress = replace(progress, step=progress.step + 1, seconds=seconds)
+                done = progress.step
+                bar.update()
+                bar.set_postfix(loss=f"{found.loss:.3f}")
+                entry: dict[str, Any] = {
+                    "step": done,
+                    "loss": round(found.loss, 4),
+                    "norm": round(found.norm, 4),
+                    "spread": round(found.spread, 4),
+                    "rate": engine.optimizer.param_groups[0]["lr"],
+                    "pairs": len(steps[done - 1]),
+                    "seconds": round(seconds, 1),
+                }
+                if done % options.eval_every == 0 or done == len(steps):
+                    entry["dev"] = accuracy_by_axiom(Scores(engine.net), self.encoder, looked_at, options.batch_tokens)
+                    self.say(f"step {done} of {len(steps)}, {seconds:.0f} s, development accuracy {entry['dev']}")
+                    progress = self._look(engine, progress, entry["dev"])
+                elif done % 10 == 0 and not shown:
+                    speed = done * options.step_pairs / seconds
+                    self.say(f"step {done} of {len(steps)}, loss {found.loss:.3f}, {speed:.1f} pairs/s")
+                if self.place.is_main_process:
+                    self.folder.log(entry)
+                if self._tracked:
+                    self.place.log(_flat(entry), step=done)
+                if done % options.save_every == 0:
+                    self._save(engine, progress)
+        return progress
+
+    def _look(self, engine: Engine, progress: Progress, accuracy: dict[str, float]) -> Progress:
+        """Keep the weights if the development pairs are told as well as never before; a later look wins a tie."""
+        mean = sum(accuracy.values()) / len(accuracy) if accuracy else 0.0
+        if progress.best_step and mean < progress.best:
+            return progress
+        net = self._whole(engine)
+        if net is not None:
+            fresh = self.folder.path / f"{BEST}.new"
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir()
+            self._write_model(net, fresh)
+            self.folder.put_best(fresh)
+        return replace(progress, best_step=progress.step, best=mean)
+
+    def _last_good(self, progress: Progress) -> str:
+        if not progress.best_step:
+            return "no checkpoint was kept yet"
+        return f"the checkpoint of update {progress.best_step} is kept in {self.folder.path / BEST}"
+
+    def _whole(self, engine: Engine) -> PreferenceNet | None:
+        """Return the network with whole weights in the main process, None in others; all have to call it together."""
+        if self.place.distributed_type != DistributedType.FSDP:
+            net: PreferenceNet = self.place.unwrap_model(engine.net).net
+            return net if self.place.is_main_process else None
+        weights = get_model_state_dict(engine.net, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+        if not self.place.is_main_process:
+            return None
+        with torch.random.fork_rng():  # what starts at random must not draw from the run's numbers
+            net = PreferenceNet.from_base(self.recipe.base, self.options.start, 0.0, self.options.layers)
+        own = {name.removeprefix("net."): tensor for name, tensor in weights.items() if name.startswith("net.")}
+        net.load_state_dict(own)
+        return net
+
+    def _write_model(self, net: PreferenceNet, folder: Path) -> None:
+        net.save(folder)
+        save_tokenizer(self.recipe.base, folder)
+
+    def _save(self, engine: Engine, progress: Progress) -> None:
+        """Write a resumable state; all processes have to call it together."""
+        mine = {f"cpu.{self.place.process_index}": torch.get_rng_state()}
+        if self.place.device.type == "cuda":
+            mine[f"cuda.{self.place.process_index}"] = torch.cuda.get_rng_state()
+        random = {name: state for part in gather_object([mine]) for name, state in part.items()}
+        tensors = tensors_of(engine.net, engine.optimizer, random)
+        if self.place.is_main_process:
+            save_state(self.folder.path, tensors, progress)
+        self.place.wait_for_everyone()
+
+    def _seed_random(self, saved: dict[str, Tensor]) -> None:
+        """Set the random numbers of this process: as they were, or, in a new process, by seed and rank."""
+        rank = self.place.process_index
+        if f"cpu.{rank}" in saved:
+            torch.set_rng_state(saved[f"cpu.{rank}"])
+            if f"cuda.{rank}" in saved and self.place.device.type == "cuda":
+                torch.cuda.set_rng_state(saved[f"cuda.{rank}"])
+        elif rank:
+            torch.manual_seed(self.recipe.seed + rank)
+
+    def _any(self, pressed: bool) -> bool:
+        """Return whether a process was interrupted: all stop after the same update."""
+        if self.place.num_processes == 1:
+            return pressed
+        flag = torch.tensor(float(pressed), device=self.place.device)
+        return bool(self.place.reduce(flag, "sum").item())
+
+    def _finish(self, engine: Engine, run: data.RunData, progress: Progress) -> None:
+        """Write checkpoint and results; the main process does, the others wait."""
+        net = self._whole(engine)
+        if net is not None:
+            path, best = self.folder.path, self.folder.path / BEST
+            if self.options.keep == "best" and run.dev and best.is_dir():
+                net = PreferenceNet.from_checkpoint(best)
+            kept = progress.best_step if self.options.keep == "best" and run.dev else progress.step
+            self._write_model(net, path)
+            self.say(f"the weights of update {kept} are kept; measuring on the held-out test pairs")
+            net = net.to(self.place.device)
+            test_accuracy = accuracy_by_axiom(net, self.encoder, run.test, self.options.batch_tokens)
+            write_results(self.folder, net, self.encoder, run.test, self.options.batch_tokens)
+            facts: dict[str, Any] = {
+                "recipe": self.recipe.to_dict(),
+                "data": run.report,
+                "test_accuracy": test_accuracy,
+            }
+            facts |= {"updates": progress.step, "kept": kept, "seconds": round(progress.seconds)}
+            self.folder.finish(facts | _surroundings(self.recipe, net, self.place))
+            shutil.rmtree(best, ignore_errors=True)
+            discard_state(path)
+        self.place.wait_for_everyone()
 
 
 def _check_length(net: PreferenceNet, tokens: int) -> None:
@@ -141,78 +330,7 @@ def _check_length(net: PreferenceNet, tokens: int) -> None:
         ) from None
 
 
-def plan(count: int, config: TrainConfig, seed: int) -> list[list[int]]:
-    """Return the indices of the pairs of each update; the order depends on the seed alone, so that a run can resume.
-
-    Args:
-        count: training pairs.
-        config: has the number of epochs and the pairs of an update; the last update of an epoch may have fewer.
-        seed: of the order.
-
-    >>> [len(step) for step in plan(5, TrainConfig(step_pairs=2), seed=0)]
-    [2, 2, 1]
-    """
-    steps: list[list[int]] = []
-    for epoch in range(config.epochs):
-        order = Random(f"{seed}/{epoch}").sample(range(count), count)
-        steps.extend(order[i : i + config.step_pairs] for i in range(0, count, config.step_pairs))
-    return steps
-
-
-def _update(
-    net: PreferenceNet,
-    optimizer: Optimizer,
-    batch: Sequence[data.EncodedPair],
-    encoder: PairEncoder,
-    config: TrainConfig,
-    progress: float,
-    teacher: PreferenceNet | None,
-) -> float:
-    """Make one update and return the loss before it; raise PrefModelError, without an update, if it is no number."""
-    sides = [pair.chosen for pair in batch] + [pair.rejected for pair in batch]
-    out = forward(net, encoder, sides, config.batch_tokens)
-    chosen, rejected = out[: len(batch)], out[len(batch) :]
-    loss = preference_loss(
-        chosen,
-        rejected,
-        torch.tensor([pair.head for pair in batch], device=out.device),
-        torch.tensor([pair.margin * config.margin_scale for pair in batch], device=out.device),
-        torch.tensor([pair.target for pair in batch], device=out.device),
-        config.principle_weight,
-        config.centre,
-        config.separate,
-    )
-    mine = [i for i, pair in enumerate(batch) if pair.head == RELEVANCE]
-    if teacher is not None and mine:
-        two = [batch[i].chosen for i in mine] + [batch[i].rejected for i in mine]
-        with torch.no_grad():
-            taught = forward(teacher, encoder, two, config.batch_tokens)[:, RELEVANCE]
-        margin = (chosen - rejected)[mine, RELEVANCE]
-        loss = loss + config.distil * margin_mse(margin, taught[: len(mine)] - taught[len(mine) :])
-    set_learning_rate(optimizer, progress, config.warmup)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-    value = loss.item()
-    if not (torch.isfinite(loss) and torch.isfinite(norm)):
-        raise PrefModelError(
-            f"the loss is {value:g}, its gradient {norm.item():g} long; the last saved state is kept; "
-            "train.learning_rate may be too high, or the base damaged"
-        )
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return value
-
-
-def _prepare(net: PreferenceNet, config: TrainConfig, device: torch.device) -> None:
-    if config.freeze_embeddings:
-        net.classifier.get_input_embeddings().requires_grad_(False)
-    if device.type == "cpu":
-        # Measured on an AVX512-BF16 CPU: torch's fused attention took 40% of a step at head size 32; plain products
-        # and a softmax, in batches that fit the cache, made the whole step 1.4 times faster.
-        net.classifier.set_attn_implementation("eager")
-
-
-def _surroundings(recipe: Recipe, net: PreferenceNet, device: torch.device) -> dict[str, Any]:
+def _surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict[str, Any]:
     """Return what else tells one run from another: where it began, and on what it ran."""
     weights = Path(recipe.base) / "model.safetensors"
     return {
@@ -220,7 +338,10 @@ def _surroundings(recipe: Recipe, net: PreferenceNet, device: torch.device) -> d
         "base_sha256": sha256(weights) if weights.is_file() else None,
         "base_revision": getattr(net.config, "_commit_hash", None),
         "seed": recipe.seed,
-        "device": device.type,
+        "device": place.device.type,
+        "processes": place.num_processes,
+        "distributed": place.distributed_type.value,
+        "precision": place.mixed_precision,
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
@@ -228,5 +349,20 @@ def _surroundings(recipe: Recipe, net: PreferenceNet, device: torch.device) -> d
     }
 
 
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by names with slashes, as trackers want them; what is no number is text."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{prefix}{name}/")
+        else:
+            out[f"{prefix}{name}"] = value if isinstance(value, int | float) else str(value)
+    return out
+
+
 def _say(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
+
+
+def _silent(text: str) -> None:
+    pass
