@@ -23,7 +23,7 @@ class TruthfulnessConfig:
     """How much is made wrong.
 
     Args:
-        errors: at most so many in one answer, all of one kind.
+        errors: at most so many in one answer, all of one kind; one negation, since two may cancel out.
         pairs_per_thread: at most so many pairs from one thread, each with another kind of errors.
     """
 
@@ -62,7 +62,7 @@ def build(threads: Sequence[Thread], rng: Random, config: TruthfulnessConfig | N
             made[i].append(("clauses", [], turned))
     for kind in KINDS:
         free = [(i, place) for i, place in by_kind[kind] if len(made[i]) < config.pairs_per_thread]
-        for i, swaps in _exchange(free, said, rng, config.errors).items():
+        for i, swaps in _exchange(free, said, rng, 1 if kind == "negation" else config.errors).items():
             wrong = put(texts[i], {span: word for place, word in swaps for span in place.spans})
             made[i].append((kind, [[place.word, word] for place, word in swaps], wrong))
     for i, thread in enumerate(threads):
@@ -130,5 +130,14 @@ def _differ(place: Place, other: Place, said: set[str], other_said: set[str]) ->
     if place.kind == "unit":  # nobody believes 30 years for 30 seconds
         return abs(_SIZE[place.word] - _SIZE[other.word]) <= 2
     if place.kind in ("name", "entity", "date", "antonym"):  # not "between France and France", "hot or hot"
-        return not (said >= set(words(other.word)) or other_said >= set(words(place.word)))
+        one, two = set(words(place.word)), set(words(other.word))
+        return not (said >= two or other_said >= one or _akin(one - two, two - one))
     return True
+
+
+_STEM = 4
+"""Words that begin with the same letters, so many, may say the same: "Belgium" and "Belgian"."""
+
+
+def _akin(some: set[str], others: set[str]) -> bool:
+    return not {word[:_STEM] for word in some}.isdisjoint(word[:_STEM] for word in others)

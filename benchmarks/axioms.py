@@ -170,11 +170,13 @@ def main() -> None:
             (given.out / "data").mkdir(exist_ok=True)
             write_pairs(given.out / "data" / f"{name}.jsonl.gz", found[name]["train"] + found[name]["heldout"])
             recipe = Recipe(
-                str(given.base),
-                given.seed,
-                DataConfig(pairs=(f"{name}.jsonl.gz",), heldout=HELDOUT),
-                encoding,
-                TrainConfig(start=START, eval_every=1000, learning_rate=given.rate, head_learning_rate=10 * given.rate),
+                base=str(given.base),
+                seed=given.seed,
+                data=DataConfig(pairs=(f"{name}.jsonl.gz",), heldout=HELDOUT),
+                encoding=encoding,
+                train=TrainConfig(
+                    start=START, eval_every=1000, learning_rate=given.rate, head_learning_rate=10 * given.rate
+                ),
             )
             checkpoint = given.out / name
             if not (checkpoint / "run.json").exists():

@@ -100,11 +100,10 @@ def trial(
     write_pairs(folder / "data" / "labels.jsonl.gz", labels(Random(0), STEPS * options.step_pairs * 5 // 4))
     write_pairs(folder / "heldout.jsonl.gz", labels(Random(1), 2 * heldout))
     recipe = Recipe(
-        str(base),
-        0,
-        DataConfig(labels=("labels*",), heldout=20),
-        EncodingConfig(max_tokens=128, question_tokens=48),
-        options,
+        base=str(base),
+        data=DataConfig(labels=("labels*",), heldout=20),
+        encoding=EncodingConfig(max_tokens=128, question_tokens=48),
+        train=options,
     )
     checkpoint = train(recipe, folder / "data", folder / "run")
     losses = [json.loads(line)["loss"] for line in (checkpoint / "log.jsonl").read_text().splitlines()]

@@ -295,12 +295,15 @@ def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     recipe, data = run["recipe"], run["data"]
     # Where a base lay on the machine that trained is nobody's business; its hash says which one it was.
     base = Path(recipe["base"]).name if Path(recipe["base"]).is_absolute() else recipe["base"]
-    recipe = {**recipe, "base": base}
+    distil = recipe.get("distil", {})
+    if distil:
+        distil = {**distil, "teachers": [Path(name).name for name in distil.get("teachers", ())]}
+    recipe = {**recipe, "base": base, "distil": distil}
     return {
         "base": base,
         "base_sha256": run.get("base_sha256"),
         "recipe": recipe,
-        "data": data["files"],
+        "data": data["files"] + data.get("distil", {}).get("files", []),
         "excluded_files": data["excluded_files"],
         "pairs": data["pairs"]["train"],
         "left_out": data["left_out"],

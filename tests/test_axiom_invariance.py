@@ -73,6 +73,7 @@ def test_men_and_women_change_places(text, other):
         "Then he met Obama.",
         "Ask the sister of Ann Miller.",
         "Man, he was fast.",
+        "The film focused on he truffle.",  # a slip for "the"
         "My partner (24/m) says he is fine.",
         "I like him best of all her.",  # "her best" is not what it was
     ],
@@ -158,12 +159,13 @@ def test_a_greeting_and_a_signature_leave_the_answer_whole(answer, seed):
 @pytest.mark.parametrize(
     ("answer", "plain"),
     [
-        ("You need:\n- **salt**\n- water!", "You need: salt. water!"),
+        ("You need:\n- **salt**\n- water!", "You need: salt; water!"),
         ("## Steps\n\nBoil it.", "Steps\n\nBoil it."),
-        ("* one\n* two\n\nThen **rest** a *bit*.", "one. two.\n\nThen rest a *bit*."),
+        ("* one\n* two\n\nThen **rest** a *bit*.", "one; two.\n\nThen rest a *bit*."),
         ("1. first\n2. __second__", "1. first\n2. second"),
         ("One. Two. Three.", "- One.\n- Two.\n- Three."),
         ("One. Two.", None),
+        ('He said: "One. Two. Three."', None),  # before, each bullet had a part of what was quoted
         ("- see https://example.org", None),
         ("- a\n```\n- b\n```", None),
         ("Line one.\nLine two.\nLine three.", None),

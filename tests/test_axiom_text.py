@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import pytest
@@ -23,6 +24,8 @@ from tests.threads import any_threads, ask, library
         ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
         ("Take vitamin C. Mr. Lee, e.g. Dr. No, did.", ["Take vitamin C. Mr. Lee, e.g. Dr. No, did."]),
         ("It is 3.5 m. not more", ["It is 3.5 m. not more"]),
+        ("His win no. 251 came. See pp. 5 f.", ["His win no. 251 came.", "See pp. 5 f."]),
+        ("They said no. Two left.", ["They said no.", "Two left."]),
         ("One\n\nTwo\nstill two", ["One", "Two\nstill two"]),
         ("You need:\n- salt\n- oil\n1) Fry", ["You need:", "- salt", "- oil", "1) Fry"]),
     ],
@@ -46,6 +49,12 @@ def test_passages_give_whole_sentences_once():
     assert passage_sentences(passages) == ["It is brewed by monks there."]
     assert passage_sentences(["So " + "very " * 58 + "long."]) != []
     assert passage_sentences(["So " + "very " * 59 + "long."]) == []
+
+
+@given(st.text() | st.text("aÉ_1-. '\x1c\n"))
+def test_words_are_runs_of_letters_and_digits(text):
+    assert words(text) == re.findall(r"\w+", text.lower())
+    assert content_words(text) <= {word for word in words(text) if len(word) > 1}
 
 
 def test_words_that_carry_meaning():

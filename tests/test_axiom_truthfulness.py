@@ -83,6 +83,15 @@ def test_two_answers_exchange_what_they_say(kind, one, wrong, other, other_wrong
         ("He saw 12 Years a Slave.", "He saw 12 Days a Slave."),
         ("The good, the bad or ugly.", "The bad, the good or ugly."),
         ("It is not a star.", "It isn't a star."),
+        ("Drink Belgium Tripel.", "Or a Belgian Tripel."),  # here and below, what a blind reader could not tell
+        ("Take 2 or 3 eggs.", "Take 5 or 8 of them."),
+        ("Take 20% to 40% of it.", "Wait for 60%, or 80% of it."),
+        ("Take 2 or maybe 3.", "Wait for 5 or maybe 8."),
+        ("2007: it begins. In 2007 it is new.", "1999: it begins. In 1999 it is new."),
+        ("It is a star, if there ever was.", "It is not a star at all."),
+        ("I think it is hot.", "I say it is cold."),
+        ("My flat has 12 rooms.", "I saw 37 moons."),
+        ("So I think it is a star.", "I say this is not a moon."),
     ],
 )
 def test_what_cannot_be_exchanged_stays(one, other):
@@ -104,6 +113,16 @@ def test_a_fact_is_told_wrong_throughout():
 def test_code_addresses_and_formulas_stay(code):
     found = exchanged(f"See {code} for 12 eggs.", "It has 37 moons.")
     assert found[f"See {code} for 12 eggs."][1] in (f"See {code} for 37 eggs.",)
+
+
+def test_one_negation_is_turned_and_no_more():
+    """Before, all of them were, and two could cancel out."""
+    text = "It is a star. She was a nurse. You can see it. They are the best."
+    other = "That is not a bar. He was not a cook. Now you cannot see it. These are not the worst."
+    assert len(places(text)) > 1
+    for seed in range(9):
+        for pair in truthfulness.build([ask(0, "Why?", text), ask(1, "Why?", other)], Random(seed)):
+            assert len(pair.provenance["changed"]) == 1
 
 
 def test_answers_with_code_and_tales_make_no_pair():
@@ -129,6 +148,7 @@ def test_the_best_answer_is_made_wrong_and_what_was_done_is_told():
     assert second.provenance == {"recipe": "number", "changed": [["37", "12"]]}
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 99), errors=st.integers(1, 4), count=st.integers(0, 4))
 def test_a_thread_gives_errors_and_pairs_up_to_the_limits(seed, errors, count):
     found = list(truthfulness.build(library(12), Random(seed), TruthfulnessConfig(errors, count)))

@@ -167,7 +167,7 @@ def test_a_file_of_something_else(tmp_path):
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the data folder is not beside the repository")
 def test_real_threads():
-    names = ("clapnq", "stackexchange-coffee")
+    names = ("clapnq", "stackexchange-beer")
     threads, labels = read_sources(DATA / "threads" / f"{name}.jsonl.gz" for name in names)
     evaluated = [pair for path in sorted((DATA / "eval").glob("*.jsonl.gz")) for pair in read_pairs(path)]
     asked = [pair.question for pair in evaluated]

@@ -169,7 +169,7 @@ def test_a_teacher_gives_the_bases_own_score(base):
 
 def test_a_base_without_a_classification_layer_is_no_teacher(tmp_path):
     small_bert(11).bert.save_pretrained(tmp_path)
-    with pytest.raises(BundleError, match="has no classification layer to learn relevance from"):
+    with pytest.raises(BundleError, match="has no classification layer of its own, which a teacher needs"):
         PreferenceNet.teacher(tmp_path)
 
 

@@ -39,8 +39,11 @@ def library(size: int = 6) -> list[Thread]:
     threads = []
     for number in range(size):
         said = facts(number)
+        # What one answer alone says of its topic: enough that the answer would be poorer without it.
+        own = "Oak{n} barrels{n} give scent{n} and colour{n}, while clay{n} walls{n} of deep{n} vaults{n} keep heat{n}"
+        said.append(own.format(n=number) + " out in summer, and frost in winter.")
         answers = (
-            Answer(" ".join(said[:4]), votes=30, accepted=True),
+            Answer(" ".join([*said[:4], said[-1]]), votes=30, accepted=True),
             Answer(f"I like the {TOPICS[number % 6]} of shop {number}.", votes=2),
             Answer(f"It comes from {PLACES[number % 6]}, says book {number}.", "model", model="gpt-4"),
             Answer(f"No idea about number {number}.", "model", model="llama-13b"),

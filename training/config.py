@@ -112,8 +112,8 @@ class DistilConfig:
     """Pairs that no one labelled, with the opinion of teachers as their label.
 
     Args:
-        teachers: checkpoints of runs, folders of cross-encoders or names of such on the Hub; their probabilities and
-            margins are averaged. None for no distillation.
+        teachers: checkpoints of runs, bundles, folders of cross-encoders or names of such on the Hub; their
+            probabilities and margins are averaged. None for no distillation.
         threads: files of threads, names and globs inside `--data`; two answers of a question make a pair.
         per_question: pairs of a question, at most.
         pairs: in all, at most.

@@ -107,7 +107,7 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
     if not train:
         raise InputError(f"no training pairs are left of {len(pairs)} built; look at data.threads and data.limits")
     report = {
-        "files": [_described(path, folder, config.licences) for path in used],
+        "files": [described(path, folder, config.licences) for path in used],
         "excluded_files": [str(path.relative_to(folder)) for path in excluded],
         "pairs": {name: _by_axiom(part) for name, part in (("train", train), ("dev", dev), ("test", test))},
         "left_out": {
@@ -122,10 +122,25 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
     return RunData(train, dev, test, report)
 
 
-def check_same_files(run: RunData, config: DataConfig, folder: str | Path, out: Path) -> None:
-    """Raise InputError when the files of a run that began in `out` are not those in `folder`."""
-    now = [_described(path, folder, config.licences) for path in files(folder, _used(config))]
-    if now != run.report["files"]:
+def check_same_files(
+    run: RunData, config: DataConfig, folder: str | Path, out: Path, distilled: Sequence[str] = ()
+) -> None:
+    """Raise InputError when the files of a run that began in `out` are not those in `folder`.
+
+    Args:
+        run: with the report of how it began.
+        config: names the files.
+        folder: where they are.
+        out: folder of the run.
+        distilled: names of the files that its teachers labelled.
+    """
+    began = run.report["files"] + run.report.get("distil", {}).get("files", [])
+    now = [
+        described(path, folder, config.licences)
+        for names in (_used(config), distilled)
+        for path in files(folder, names)
+    ]
+    if now != began:
         raise InputError(f"output is {out}, where a run with other data began; allowed: a new folder")
 
 
@@ -208,7 +223,8 @@ def _limited(
     return out
 
 
-def _described(path: Path, folder: str | Path, licences: Mapping[str, str]) -> dict[str, str]:
+def described(path: Path, folder: str | Path, licences: Mapping[str, str]) -> dict[str, str]:
+    """Return a file's name inside `folder`, its SHA-256 and its licence, by the first glob that it matches."""
     name = str(path.relative_to(folder))
     licence = next((text for pattern, text in licences.items() if fnmatch(name, pattern)), "not stated")
     return {"file": name, "sha256": sha256(path), "licence": licence}

@@ -21,7 +21,7 @@ from prefmodel.overlap import Exclusions, QuestionIndex
 from prefmodel.splits import split_of
 from prefmodel.types import PreferencePair, Thread
 from training.config import DistilConfig
-from training.data import TEACHER_MARGIN, RunData, _described, files
+from training.data import TEACHER_MARGIN, RunData, described, files
 from training.recipe import Recipe
 from training.run_folder import DISTIL
 from training.teacher import Teacher, kept_scores
@@ -78,7 +78,7 @@ def with_distilled(run: RunData, recipe: Recipe, folder: str | Path, out: Path, 
         **run.report,
         "pairs": {**run.report["pairs"], "train": dict(sorted(counts.items()))},
         "distil": {
-            "files": [_described(path, folder, recipe.data.licences) for path in used],
+            "files": [described(path, folder, recipe.data.licences) for path in used],
             "teachers": facts,
             "left_out": left_out,
         },

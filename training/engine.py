@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import Tensor
 
 from prefmodel.batching import length_batches
@@ -57,7 +58,15 @@ def accelerator(config: TrainConfig, trackers: Sequence[str] = (), folder: str |
     precision = {"bfloat16": "bf16", "float32": "no", "auto": None}[config.precision]
     if precision is None and has_bfloat16("cuda" if on_gpu else "cpu"):
         precision = "bf16"
-    return Accelerator(cpu=not on_gpu, mixed_precision=precision, log_with=list(trackers) or None, project_dir=folder)
+    # The other processes wait while the main one builds the pairs, or asks teachers: longer than torch would let them.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    return Accelerator(
+        cpu=not on_gpu,
+        mixed_precision=precision,
+        log_with=list(trackers) or None,
+        project_dir=folder,
+        kwargs_handlers=[patience],
+    )
 
 
 class Engine:

@@ -127,9 +127,7 @@ class PreferenceNet(nn.Module):
         classifier, missing = _load(base)
         net = cls(classifier, start=start)
         if f"{net._last}.weight" in missing:
-            raise BundleError(
-                f"{base} has no classification layer to learn relevance from; allowed: objective.base_relevance = 0"
-            )
+            raise BundleError(f"{base} has no classification layer of its own, which a teacher needs")
         return net.eval().requires_grad_(False)
 
     @classmethod

@@ -143,7 +143,7 @@ class Run:
         if self.place.is_main_process:
             run, files = self.folder.begun(), self._data_folder
             if run is not None and files is not None:
-                data.check_same_files(run, self.recipe.data, files, self.folder.path)
+                data.check_same_files(run, self.recipe.data, files, self.folder.path, self.recipe.distil.threads)
             elif run is None and files is not None:
                 self.folder.begin(self._built(files))
             elif run is None:
