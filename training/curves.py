@@ -27,6 +27,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     """
     try:
         from matplotlib.figure import Figure  # without pyplot, which would keep the figure and look for a display
+        from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
     except ImportError:
         raise missing_extra("the picture of the curves", "train") from None
     if not entries:
@@ -36,12 +37,16 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     steps = [entry["step"] for entry in entries]
     _curve(loss, steps, [entry["loss"] for entry in entries], "loss of a pair")
     loss.axhline(math.log(2), color=GREY, linewidth=1, linestyle=":")
-    loss.annotate("guessing", (steps[0], math.log(2)), color=GREY, fontsize=8, va="bottom")
+    loss.annotate("guessing", (steps[-1], math.log(2)), color=GREY, fontsize=8, va="bottom", ha="right")
     _curve(norm, steps, [entry["norm"] for entry in entries], "length of the gradient, before clipping")
     norm.set_yscale("log")
+    norm.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    norm.yaxis.set_minor_locator(NullLocator())
+    norm.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     _accuracy(dev, entries)
     for axes in (loss, norm, dev):
         axes.set_xlabel("update")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#eeeeee")
         axes.set_axisbelow(True)
@@ -72,9 +77,11 @@ def _accuracy(axes: Any, entries: Sequence[Mapping[str, Any]]) -> None:
     if not looks:
         axes.text(0.5, 0.5, "no look at development pairs", transform=axes.transAxes, ha="center", color=GREY)
         return
-    for name in sorted({name for _, dev in looks for name in dev}):
+    names = sorted({name for _, dev in looks for name in dev})
+    for name in names:
         points = [(step, dev[name]) for step, dev in looks if name in dev]
         axes.plot(*zip(*points, strict=True), linewidth=1, marker=".", label=name)
-    mean = [(step, sum(dev.values()) / len(dev)) for step, dev in looks]
-    axes.plot(*zip(*mean, strict=True), color="black", linewidth=2, marker="o", label="mean")
+    if len(names) > 1:
+        mean = [(step, sum(dev.values()) / len(dev)) for step, dev in looks]
+        axes.plot(*zip(*mean, strict=True), color="black", linewidth=2, marker="o", markersize=4, label="mean")
     axes.legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
