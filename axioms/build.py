@@ -13,6 +13,7 @@ import numpy as np
 
 from axioms.blocks import Block, cut, is_labelled
 from axioms.duplicates import NearDuplicates, chosen, pair_key, question_key
+from axioms.llm.asking import Asking
 from axioms.registry import LABELS, NAMES, Axiom, LabelAxiom, axiom
 from prefmodel import overlap
 from prefmodel.files import read_pairs, read_threads
@@ -36,10 +37,12 @@ class Counts:
     Args:
         built: pairs that are passed on.
         left_out: those that are not, first by one of `REASONS`, then by axiom.
+        skipped: those that a language model was asked for and that did not come about, first by why, then by axiom.
     """
 
     built: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    skipped: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     @property
     def excluded(self) -> Counter[str]:
@@ -174,6 +177,9 @@ def pairs_of_block(block: Block, plan: Plan, exclude: Exclusions, counts: Counts
                 yield pair
             else:
                 counts.left_out[reason][name] += 1
+        if rows and isinstance(build, Asking):
+            for why, number in build.take_skipped().items():
+                counts.skipped[why][name] += number
         if near:
             near.forget()
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
+from axioms.checkable import in_range, personal, polar, told_elsewhere
 from axioms.lexicon import CAUSES, MEN, OPPOSITES, TYPES, UNITS, WOMEN
 
 KINDS = ("causal", "date", "unit", "name", "negation", "antonym", "number", "entity")
@@ -18,6 +19,8 @@ PROTECTED = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 """Code, addresses, tags and formulas, which an error would break."""
+_PROTECTS = re.compile(r"[`@<$\\]|://|www\.|\]\(|^(?: {4}|\t)", re.MULTILINE)
+"""What each of them has; a text without it needs no search for them, which is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,19 @@ def places(text: str, question: str = "", source: str = "") -> list[Place]:
     >>> [(place.kind, place.word) for place in places("It has 12 moons. It is always hot.")]
     [('number', '12'), ('antonym', 'always'), ('antonym', 'hot')]
     """
-    kept = [match.span() for match in PROTECTED.finditer(text)]
+    kept = [match.span() for match in PROTECTED.finditer(text)] if _PROTECTS.search(text) else []
     asked = set(_WORD.findall(question.lower()))
     found: dict[tuple[str, Hashable, Hashable, str], list[tuple[int, int]]] = defaultdict(list)
     for find in (_numbers, _words, _names, _negations):
         for kind, group, sense, word, span in find(text):
             inside = any((start < span[1] and span[0] < end) or start <= span[0] < end for start, end in kept)
             named = kind in _FACTS and not asked.isdisjoint(_WORD.findall(word.lower()))
-            if not inside and not named:
+            if not inside and not named and (kind in _FACTS or not personal(text, span)):
                 found[kind, (group, source) if kind == "name" else group, sense, word].append(span)
     out = []
     for (kind, group, sense, word), spans in found.items():
+        if all(personal(text, span) for span in spans) or (kind in _FACTS and told_elsewhere(text, word, spans, kept)):
+            continue
         # A fact is told wrong throughout; of other words only one goes, lest the text turns upside down.
         out.append(Place(kind, group, sense, word, tuple(spans) if kind in _FACTS else (spans[len(spans) // 2],)))
     return out
@@ -114,6 +119,8 @@ def _numbers(text: str) -> Iterator[Found]:
         opens = _LIST_MARK.match(line) or before.rstrip()[-1:] in (".", ":", ";", "!", "?")
         if (opens and after[:1] in (".", ")", ":")) or after[:2] == ".)" or before.endswith("["):
             continue  # "1." numbers a list and "[1]" cites; they are no facts
+        if in_range(before, after):
+            continue  # "5 or maybe 3" for "2 or maybe 3" would give itself away
         value = float(whole.replace(",", "") + fraction)
         plain = not sign and not fraction and "," not in whole
         span, word = match.span(), match.group()
@@ -146,7 +153,12 @@ for _ways in CAUSES:
     for _way in _ways:
         for _member in _way:
             _LOOK_UP.setdefault(_member, ("causal", _ways[0], _way))
-_LONGEST = max(word.count(" ") for word in _LOOK_UP) + 1
+_REACH: dict[str, int] = {}
+"""How many tokens the longest entry has that begins with a token, which may have a capital."""
+for _entry in _LOOK_UP:
+    _first, *_more = _entry.split()
+    for _form in (_first, _first[0].upper() + _first[1:]):
+        _REACH[_form] = max(1 + len(_more), _REACH.get(_form, 0))
 _MEASURED = re.compile(
     rf"(?:\d|\b(?:{'|'.join(TYPES['numeral'])}|few|several|many|hundred|thousand|million)) ?$", re.IGNORECASE
 )
@@ -166,11 +178,13 @@ _ADJECTIVE = re.compile(r" (?:than|\w+(?:ive|ful|able|ible|ous|ant|ent|ly|ed|ic|
 
 def _words(text: str) -> Iterator[Found]:
     tokens = list(_TOKEN.finditer(text))
-    i = 0
-    while i < len(tokens):
-        taken = 1
-        for count in range(min(_LONGEST, len(tokens) - i), 0, -1):
-            span = (tokens[i].start(), tokens[i + count - 1].end())
+    free = 0  # the first token that is not taken
+    for i, first in enumerate(tokens):
+        reach = _REACH.get(first.group())
+        if reach is None or i < free:
+            continue
+        for count in range(min(reach, len(tokens) - i), 0, -1):
+            span = (first.start(), tokens[i + count - 1].end())
             word = text[slice(*span)]
             found = _LOOK_UP.get(word) or _LOOK_UP.get(word[:1].lower() + word[1:])
             if found is None:
@@ -180,9 +194,8 @@ def _words(text: str) -> Iterator[Found]:
                 if kind in ("unit", "causal"):  # "24" goes with "hours", "it" with "depends on"
                     group = (group, _before(text, span[0]))
                 yield kind, group, sense, word if word in _LOOK_UP else word[:1].lower() + word[1:], span
-            taken = count
+            free = i + count
             break
-        i += taken
 
 
 def _before(text: str, start: int) -> str:
@@ -228,7 +241,7 @@ _NAME = re.compile(r"\b[A-Z][a-z]+(?: (?:(?:of|de|van|von) )?[A-Z][a-z]+)+\b")
 
 
 _FIRST_NAMES = MEN | WOMEN
-_PERSON = re.compile(rf"\b({'|'.join(sorted(_FIRST_NAMES))}) [A-Z][a-z]+\b(?! [A-Z])")
+_PERSON = re.compile(rf"\b(?=[A-Z])({'|'.join(sorted(_FIRST_NAMES))}) [A-Z][a-z]+\b(?! [A-Z])")
 
 
 def _names(text: str) -> Iterator[Found]:
@@ -265,6 +278,10 @@ _PLAIN = re.compile(rf"\b(I|you|we|they|people) (do not |don['’]t )?(?=({'|'.j
 
 def _negations(text: str) -> Iterator[Found]:
     """A verb that is negated for the same verb that is not, before the same word."""
+    return (found for found in _negated(text) if not polar(text, found[-1][1]))
+
+
+def _negated(text: str) -> Iterator[Found]:
     for match in _AUXILIARY.finditer(text):
         verb, negation, following = match.groups()
         if verb in _FULL_VERBS and following != "been":

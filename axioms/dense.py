@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from axioms.neighbours import Neighbour, by_source, shared
 from axioms.text import content_words
 from prefmodel.errors import BundleError, InputError, missing_extra, one_line, shown
+from prefmodel.files import sha256
 from prefmodel.types import Thread
 
 GRAPHS = ("onnx/model.onnx", "model.onnx")
@@ -46,10 +48,7 @@ class SentenceEncoder:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        folder = _find(name)
-        graph = next((folder / graph for graph in GRAPHS if (folder / graph).is_file()), None)
-        if graph is None or not (folder / "tokenizer.json").is_file():
-            raise BundleError(f"{folder}: no tokenizer.json with {' or '.join(GRAPHS)}; an encoder needs them")
+        folder, graph = _find(name)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
@@ -149,7 +148,31 @@ def _nearest(vectors: NDArray[np.float32], depth: int, exact: bool) -> Iterator[
         yield [(int(key), 1 - float(distance)) for key, distance in zip(found.keys, found.distances, strict=True)]
 
 
-def _find(name: str | Path) -> Path:
+def encoder_hash(name: str | Path) -> str:
+    """Return what tells an encoder from others: a SHA-256 of its tokenizer, its graph and the weights beside that.
+
+    Args:
+        name: as for `SentenceEncoder`.
+
+    Raises:
+        InputError, BundleError: as for `SentenceEncoder`, but for files that cannot be read.
+    """
+    folder, graph = _find(name)
+    weights = sorted(graph.parent.glob(f"{graph.name}*"))
+    hashes = [f"{path.name} {sha256(path)}" for path in (folder / "tokenizer.json", *weights)]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def _find(name: str | Path) -> tuple[Path, Path]:
+    """Return the folder of an encoder, which is downloaded if need be, and its graph."""
+    folder = _folder(name)
+    graph = next((folder / graph for graph in GRAPHS if (folder / graph).is_file()), None)
+    if graph is None or not (folder / "tokenizer.json").is_file():
+        raise BundleError(f"{folder}: no tokenizer.json with {' or '.join(GRAPHS)}; an encoder needs them")
+    return folder, graph
+
+
+def _folder(name: str | Path) -> Path:
     folder = Path(name)
     if str(name).strip() and folder.is_dir():
         return folder

@@ -56,9 +56,7 @@ class NearDuplicates:
     def _group(self, question: Question) -> int:
         """Return the number that near-duplicates of a question share."""
         if question not in self._groups:
-            text = question_text(question)
-            found = self._index.match(text)
-            self._groups[question] = self._index.add(text) if found is None else found
+            self._groups[question] = self._index.match_or_add(question_text(question))
         return self._groups[question]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 
 from axioms.neighbours import Neighbour, couples, neighbours
 from axioms.relevance import best_answer
-from axioms.text import content_words, overlap, passage_sentences, sentences, similar_length, weave
+from axioms.text import CACHED, content_words, overlap, passage_sentences, sentences, similar_length, weave
 from prefmodel.types import PreferencePair, Thread
 
 PRINCIPLE = "groundedness"
@@ -50,7 +51,7 @@ class _Case:
         unsaid = [
             sentence
             for sentence in passage_sentences(thread.passages)
-            if all(overlap(content_words(sentence), known) < _SUPPORTED for known in said)
+            if all(overlap(told, known) < _SUPPORTED for told in [content_words(sentence)] for known in said)
         ]
         return cls(thread, parts, unsaid)
 
@@ -86,8 +87,9 @@ def build(threads: Sequence[Thread], rng: Random, config: GroundednessConfig | N
     config = config or GroundednessConfig()
     with_evidence = [t for t in threads if t.passages and t.answers]
     found = list(neighbours(with_evidence, config.depth))
+    case_of = lru_cache(maxsize=CACHED)(lambda index: _Case.of(with_evidence[index]))  # some stand in several couples
     for one, other, hit in couples(found, rng, config.uses):
-        cases = _Case.of(with_evidence[one]), _Case.of(with_evidence[other])
+        cases = case_of(one), case_of(other)
         if not all(case.parts for case in cases):
             continue
         makers = [("transplanted", _transplanted), *rng.sample([("replaced", _replaced), ("woven", _woven)], 2)]
@@ -160,7 +162,7 @@ def _in_both(case: _Case, own: list[str], foreign: list[str], rng: Random) -> Si
 def _about_its_topic(case: _Case) -> tuple[str, list[str]] | None:
     """Return the name that the question asks about, and the sentences of the evidence with it; None where none has."""
     for name in sorted(set(_NAME.findall(case.thread.question)), key=lambda name: (-len(name), name)):
-        told = [s for s in case.evidence if re.search(rf"\b{re.escape(name)}\b", s)]
+        told = [s for s in case.evidence if name in s and re.search(rf"\b{re.escape(name)}\b", s)]
         if told:
             return name, told
     return None
@@ -171,7 +173,8 @@ def _renamed(sentence: str, name: str, new: str) -> str:
 
 
 def _speaks_of(name: str, sentence: str) -> bool:
-    return any(re.search(rf"\b{re.escape(word)}", sentence) for word in name.split() if word[0].isupper())
+    words = (word for word in name.split() if word[0].isupper() and word in sentence)
+    return any(re.search(rf"\b{re.escape(word)}", sentence) for word in words)
 
 
 def _supported(case: _Case) -> list[int]:

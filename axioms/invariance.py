@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from axioms.people import MEN, WOMEN, others_by_name, speaks_of_people, swapped_gender, swapped_names
 from axioms.text import sentences
+from prefmodel.splits import words
 from prefmodel.types import PreferencePair, Thread
 
 PRINCIPLE = None  # neither side is better, by any principle
@@ -24,6 +26,8 @@ LONGEST_LIST = 12
 _BOLD = re.compile(r"(\*\*|__)(?=\S)([^*_\n]*?[^\s*_])\1")
 _HEADING = re.compile(r"#{1,6} +(.*?)[ #]*")
 _BULLET = re.compile(r"\s*[-*•+] +(\S.*)")
+_QUOTE = re.compile(r"[\"“”]|\*\S")
+"""What is quoted or emphasised may go over several sentences."""
 _FRAGILE = re.compile(r"```|^ {4}|\t|^>|^\s*\||\$|\\\w|<\w|https?://", re.MULTILINE)
 """Code, quotations, tables, formulas, markup and addresses, of which marks are a part."""
 
@@ -92,7 +96,7 @@ def gender(question: str, answer: str, rng: Random) -> Sides | None:
     >>> gender("How do I complain?", "Call the waiter and tell him.", Random(0))[1]
     'Call the waitress and tell her.'
     """
-    if _FRAGILE.search(answer) or _about_somebody(question):
+    if _about_somebody(question) or _FRAGILE.search(answer):
         return None
     swapped = swapped_gender(answer)
     return None if swapped is None else (answer, swapped)
@@ -104,7 +108,7 @@ def names(question: str, answer: str, rng: Random) -> Sides | None:
     >>> names("How do I share it?", "Say Tom and Anna share it.", Random(0))[1]
     'Say Kevin and Emma share it.'
     """
-    if _FRAGILE.search(answer) or _about_somebody(question):
+    if _about_somebody(question) or _FRAGILE.search(answer):
         return None
     swapped = swapped_names(answer, rng)
     return None if swapped is None else (answer, swapped)
@@ -136,7 +140,7 @@ def formatting(question: str, answer: str, rng: Random) -> Sides | None:
     """Take the marks of lists, headings and bold type away, or make a list of sentences; None where neither can be.
 
     >>> formatting("How?", "You need:\\n- **salt**\\n- water", Random(0))[1]
-    'You need: salt. water.'
+    'You need: salt; water.'
     """
     if _FRAGILE.search(answer):
         return None
@@ -144,14 +148,17 @@ def formatting(question: str, answer: str, rng: Random) -> Sides | None:
     if plain.split() != answer.split():
         return answer, plain
     parts = sentences(answer)
-    if "\n" in answer or not 3 <= len(parts) <= LONGEST_LIST:
+    if "\n" in answer or _QUOTE.search(answer) or not 3 <= len(parts) <= LONGEST_LIST:
         return None
     return answer, "\n".join(f"- {part}" for part in parts)
 
 
+_WHO = frozenset(("who", "whose", "whom"))
+
+
+@lru_cache(maxsize=1)  # the answers of a question follow each other
 def _about_somebody(question: str) -> bool:
-    asks_who = re.search(r"\bwho(?:se|m)?\b", question, re.IGNORECASE)
-    return bool(asks_who) or speaks_of_people(question) or others_by_name(question)
+    return not _WHO.isdisjoint(words(question)) or speaks_of_people(question) or others_by_name(question)
 
 
 def _without_marks(text: str) -> str:
@@ -160,17 +167,23 @@ def _without_marks(text: str) -> str:
     for line in text.split("\n"):
         heading, bullet = _HEADING.fullmatch(line), _BULLET.fullmatch(line)
         if bullet:
-            item = _sentence(bullet.group(1).rstrip())
-            # A list goes on in the line that leads to it.
-            if out and (listed or out[-1].rstrip().endswith(":")):
+            item = bullet.group(1).rstrip()
+            # A list goes on in the line that leads to it; an item may be a title, so semicolons keep them apart.
+            if listed:
+                out[-1] = f"{_ended(out[-1], ';')} {item}"
+            elif out and out[-1].rstrip().endswith(":"):
                 out[-1] = f"{out[-1].rstrip()} {item}"
             else:
                 out.append(item)
         else:
+            if listed:
+                out[-1] = _ended(out[-1], ".")
             out.append(heading.group(1) if heading else line)
         listed = bool(bullet)
+    if listed:
+        out[-1] = _ended(out[-1], ".")
     return _BOLD.sub(r"\2", "\n".join(out))
 
 
-def _sentence(item: str) -> str:
-    return item if item[-1] in ".!?:;," else item + "."
+def _ended(text: str, mark: str) -> str:
+    return text if text[-1] in ".!?:;," else text + mark

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from axioms.text import content_words
@@ -53,11 +55,15 @@ def neighbours(threads: Sequence[Thread], depth: int = 20, same: float = 0.6) ->
     >>> [n.index for n in found[0]]
     [1]
     """
+    yield from _found(tuple(threads), depth, same)
+
+
+@lru_cache(maxsize=1)  # the axioms that weigh evidence follow each other, and often see the same threads
+def _found(threads: tuple[Thread, ...], depth: int, same: float) -> list[list[Neighbour]]:
     found: dict[int, list[Neighbour]] = {}
     for members in by_source(threads):
         found.update(_within(threads, members, depth, same))
-    for index in range(len(threads)):
-        yield found[index]
+    return [found[index] for index in range(len(threads))]
 
 
 def by_source(threads: Sequence[Thread]) -> list[list[int]]:
@@ -96,13 +102,14 @@ def couples(found: Sequence[Sequence[Neighbour]], rng: Random, uses: int = 1) ->
             yield one, hit.index, hit
 
 
-def shared(a: set[str], b: set[str]) -> float:
+def shared(a: AbstractSet[str], b: AbstractSet[str]) -> float:
     """Return the share of all words of two sets that both have (Jaccard), 0 to 1.
 
     >>> shared({"sky", "blue"}, {"blue"})
     0.5
     """
-    return len(a & b) / max(1, len(a | b))
+    both = len(a & b)
+    return both / max(1, len(a) + len(b) - both)
 
 
 def _within(
@@ -122,11 +129,12 @@ def _within(
     for start in range(0, len(members), CHUNK):
         queries = tokens[start : start + CHUNK]
         hits, scores = index.retrieve(queries, k=min(depth + 1, len(members)), show_progress=False)
-        for row, own in enumerate(range(start, start + len(queries))):
-            best = max(float(scores[row][0]), 1e-9)
+        # As lists of Python's numbers, which are faster one by one than those of numpy.
+        for own, row in enumerate(zip(hits.tolist(), scores.tolist(), strict=True), start):
+            best = max(row[1][0], 1e-9)
             kept = [
-                (int(hit), float(score) / best)
-                for hit, score in zip(hits[row], scores[row], strict=True)
+                (hit, score / best)
+                for hit, score in zip(*row, strict=True)
                 if hit != own and score > 0 and shared(vocabulary[own], vocabulary[hit]) < same
             ]
             yield members[own], [Neighbour(members[hit], rank, share) for rank, (hit, share) in enumerate(kept)]

@@ -21,7 +21,7 @@ from prefmodel.errors import FileFormatError, InputError, shown
 from prefmodel.files import json_line
 from prefmodel.types import PreferencePair
 
-FORMAT = 1
+FORMAT = 2
 _COLUMNS = ("key", "question", "chosen", "rejected", "bytes", "kind")
 ROW = np.dtype([(name, "<u8" if name in ("key", "question") else "<u4") for name in _COLUMNS])
 """What is kept of a pair beside its text: two hashes, characters of the sides, bytes of its line, index of its kind."""
@@ -34,13 +34,14 @@ class Part:
     Args:
         rows: one of `ROW` for each pair, [n].
         kinds: (axiom, source, recipe) of pairs, the recipe "" where there is none.
-        left_out: pairs that were left out, by reason and axiom.
+        left_out, skipped: pairs that were left out or did not come about, by reason and axiom; see `Counts`.
         size: threads or labels of the block.
     """
 
     rows: NDArray[Any]
     kinds: list[tuple[str, str, str]]
     left_out: dict[str, dict[str, int]]
+    skipped: dict[str, dict[str, int]]
     size: int
 
     def of_axiom(self, name: str) -> NDArray[np.bool_]:
@@ -126,7 +127,7 @@ def write_part(folder: Path, number: int, size: int, pairs: Iterable[PreferenceP
         number: of the block.
         size: threads or labels of the block.
         pairs: what it gave; taken one at a time.
-        counts: what was left out, complete when `pairs` is exhausted.
+        counts: what was left out or skipped, complete when `pairs` is exhausted.
     """
     kinds: dict[tuple[str, str, str], int] = {}
     columns = [array("Q") for _ in _COLUMNS]
@@ -146,7 +147,8 @@ def write_part(folder: Path, number: int, size: int, pairs: Iterable[PreferenceP
     rows = np.zeros(len(columns[0]), ROW)
     for name, column in zip(_COLUMNS, columns, strict=True):
         rows[name] = column
-    about = json.dumps({"kinds": list(kinds), "left_out": counts.left_out, "size": size}).encode()
+    known = {"kinds": list(kinds), "left_out": counts.left_out, "skipped": counts.skipped, "size": size}
+    about = json.dumps(known).encode()
     with open(temporary, "wb") as file:
         np.savez(file, rows=rows, about=np.frombuffer(about, np.uint8))
         _to_disk(file)
@@ -158,7 +160,8 @@ def load_part(folder: Path, number: int) -> Part:
     """Return what a finished block gave, but for the texts."""
     with np.load(folder / f"{number:06}.npz") as arrays:
         about = json.loads(arrays["about"].tobytes())
-        return Part(arrays["rows"], [tuple(kind) for kind in about["kinds"]], about["left_out"], about["size"])
+        kinds = [tuple(kind) for kind in about["kinds"]]
+        return Part(arrays["rows"], kinds, about["left_out"], about["skipped"], about["size"])
 
 
 def lines_file(folder: Path, number: int) -> Path:

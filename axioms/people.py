@@ -36,8 +36,12 @@ _SAME_GENDER = {name: names for names in (MEN, WOMEN) for name in names}
 _OTHER_NAME = {**dict(zip(MEN, WOMEN, strict=True)), **dict(zip(WOMEN, MEN, strict=True))}
 
 _PRONOUN_FORMS = ("him", "his", "her", "hers")
-_GENDERED = re.compile(rf"\b(?:{'|'.join([*_OTHER, *_PRONOUN_FORMS])})\b", re.IGNORECASE)
+_GENDERED = frozenset((*_OTHER, *_PRONOUN_FORMS))
+_NO_PRONOUN = re.compile(r"\b(?:at|by|from|in|into|of|on|to|with) s?he\b", re.IGNORECASE)
+"""Here "he" is a slip for "the"."""
 _KNOWN_NAME = re.compile(rf"\b(?:{'|'.join(_SAME_GENDER)})\b")
+_TURNED = re.compile(rf"\b(?:{'|'.join(sorted(_GENDERED))})\b|{_KNOWN_NAME.pattern}", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
 _NEXT_WORD = re.compile(r"[ \n]+[(\"'*_]*([A-Za-z]+)")
 _DETERMINED = re.compile(r"\b(?:an?|the|this|that|another|other|old|young|one|every|each|any|good|little) $", re.I)
 """What stands before a man or a boy who is meant, not called out: "the man", but "man, is it hot"."""
@@ -91,7 +95,10 @@ def swapped_gender(text: str) -> str | None:
     >>> swapped_gender("Women live longer than he does.") is None
     True
     """
-    if not _GENDERED.search(text) or _AGE.search(text) or _BOUND & {*words(text)} or others_by_name(text):
+    said = {*words(text)}
+    if _GENDERED.isdisjoint(said) or not _BOUND.isdisjoint(said):
+        return None
+    if _NO_PRONOUN.search(text) or _AGE.search(text) or others_by_name(text):
         return None
     for match in re.finditer(r"\b(?:wo)?man\b|\bboy\b|\bgirl\b", text, re.IGNORECASE):
         if not _DETERMINED.search(text[: match.start()]):
@@ -106,7 +113,7 @@ def swapped_names(text: str, rng: Random) -> str | None:
     >>> swapped_names("Tom met Anna.", Random(0))
     'Kevin met Emma.'
     """
-    present = sorted({*_KNOWN_NAME.findall(text)})
+    present = sorted(_SAME_GENDER.keys() & _WORD.findall(text))
     if not present or others_by_name(text):
         return None
     new: dict[str, str] = {}
@@ -125,7 +132,7 @@ def others_by_name(text: str) -> bool:
     (False, True)
     """
     known = _SAME_GENDER.keys() | _DATES
-    return any(word not in known and not _GENDERED.fullmatch(word) for word in _CAPITAL.findall(text))
+    return any(word not in known and word.lower() not in _GENDERED for word in _CAPITAL.findall(text))
 
 
 def speaks_of_people(text: str) -> bool:
@@ -134,7 +141,9 @@ def speaks_of_people(text: str) -> bool:
     >>> speaks_of_people("Is my sister right?"), speaks_of_people("Is it right?")
     (True, False)
     """
-    return bool(_GENDERED.search(text) or _KNOWN_NAME.search(text) or _AGE.search(text) or _BOUND & {*words(text)})
+    said, named = words(text), _WORD.findall(text)
+    known = not (_GENDERED.isdisjoint(said) and _BOUND.isdisjoint(said) and _SAME_GENDER.keys().isdisjoint(named))
+    return known or bool(_AGE.search(text))
 
 
 def _turned(text: str) -> str:
@@ -143,12 +152,7 @@ def _turned(text: str) -> str:
         return _cased(_form(word.lower(), _next_word(text, match.end())), word)
 
     # One pass over both, so that nothing is turned twice.
-    return re.sub(
-        rf"{_GENDERED.pattern}|{_KNOWN_NAME.pattern}",
-        lambda match: _OTHER_NAME.get(match.group()) or other(match),
-        text,
-        flags=re.IGNORECASE,
-    )
+    return _TURNED.sub(lambda match: _OTHER_NAME.get(match.group()) or other(match), text)
 
 
 def _form(word: str, following: str) -> str:

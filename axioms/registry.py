@@ -1,4 +1,7 @@
-"""The axioms by name. A new axiom is one new file and one line here, or an entry point of another package."""
+"""The axioms by name. A new axiom is one new file and one line here, or an entry point of another package.
+
+Those that ask a language model are in `axioms.llm.registry`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,10 @@ from axioms import (
     usefulness,
     verified,
 )
+from axioms.encoded import Encoded
+from axioms.llm.asking import Asking
+from axioms.llm.client import LLMOptions
+from axioms.llm.registry import LLM_AXIOMS
 from axioms.plugins import Plugin, plugins
 from prefmodel.errors import InputError, shown
 from prefmodel.types import PreferencePair, Thread
@@ -48,20 +55,36 @@ LABELS: dict[str, LabelAxiom] = {"human": human.build, "judged": judged.build}
 NAMES = (*AXIOMS, *LABELS)
 
 
-def of_threads() -> dict[str, Axiom]:
-    """Return all axioms that build pairs from threads: ours, then those of other packages."""
-    return AXIOMS | {name: plugin for name, plugin in plugins().items() if name not in NAMES}
+def of_threads(llm: LLMOptions | None = None, encoder: str | None = None) -> dict[str, Axiom]:
+    """Return all axioms that build pairs from threads: ours, those of other packages, those that ask a language model.
+
+    Args:
+        llm: the language model; without one there are no axioms that ask it.
+        encoder: of sentences, for `relevance`; folder or Hub name.
+    """
+    theirs = {name: plugin for name, plugin in plugins().items() if name not in (*NAMES, *LLM_AXIOMS)}
+    asking: dict[str, Axiom] = {name: Asking(name, llm) for name in LLM_AXIOMS} if llm else {}
+    encoded: dict[str, Axiom] = {} if encoder is None else {"relevance": Encoded(encoder)}
+    return AXIOMS | encoded | theirs | asking
 
 
-def axiom(name: str) -> Axiom | LabelAxiom:
+def axiom(name: str, llm: LLMOptions | None = None, encoder: str | None = None) -> Axiom | LabelAxiom:
     """Return the axiom of a name.
 
+    Args:
+        name: of the axiom.
+        llm, encoder: as for `of_threads`.
+
     Raises:
-        InputError: there is no such axiom.
+        InputError: there is no such axiom, or it asks a language model and there is none.
+
+    >>> axiom("llm_groundedness")
+    Traceback (most recent call last):
+    prefmodel.errors.InputError: axiom is 'llm_groundedness', which asks a language model; allowed with --llm-url
     """
-    known: dict[str, Axiom | LabelAxiom] = {**AXIOMS, **LABELS}
-    if name not in known:
-        known |= plugins()
+    known: dict[str, Axiom | LabelAxiom] = {**of_threads(llm, encoder), **LABELS}
+    if name in LLM_AXIOMS and llm is None:
+        raise InputError(f"axiom is {shown(name)}, which asks a language model; allowed with --llm-url")
     if name not in known:
         raise InputError(f"axiom is {shown(name)}; allowed: {', '.join(known)}")
     return known[name]
@@ -76,7 +99,7 @@ def about(name: str) -> tuple[str | None, str]:
     >>> about("relevance")[0]
     'relevance'
     """
-    build = axiom(name)
+    build: Callable[..., Iterator[PreferencePair]] = LLM_AXIOMS[name] if name in LLM_AXIOMS else axiom(name)
     if isinstance(build, Plugin):
         build = build.load()
     module = sys.modules[build.__module__]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -94,12 +96,17 @@ def build(threads: Sequence[Thread], rng: Random, config: RelevanceConfig | None
     ]
     answers = [content_words(best_answer(t).text) for t in usable]
     rare = rarity(answers)
+    whole = [_rarity_of(words, rare) for words in answers]
     mined, copies = _mined(usable, config)
 
     def fits(one: int, other: int) -> bool:
         """Tell whether the answers to two questions tell them apart."""
-        copied = other in copies[one] or one in copies[other]
-        return not copied and _in_common(answers[one], answers[other], rare) < config.alike_answers
+        if other in copies[one] or one in copies[other]:
+            return False
+        # Of the answer that has less rarity, the share that both have.
+        least = min(whole[one], whole[other])
+        common = _rarity_of(answers[one] & answers[other], rare) / least if least else answers[one] == answers[other]
+        return common < config.alike_answers
 
     found = [[hit for hit in hits if fits(own, hit.index)] for own, hits in enumerate(mined)]
     recipes: dict[str, Iterator[Couple]] = {
@@ -145,13 +152,13 @@ def says_its_topic(question: str) -> bool:
     return bool(content_words(question) - _TASK)
 
 
-def rarity(texts: Sequence[set[str]]) -> dict[str, float]:
+def rarity(texts: Sequence[AbstractSet[str]]) -> dict[str, float]:
     """Return for each word the natural logarithm of (texts / texts with the word).
 
     >>> {word: round(value, 1) for word, value in sorted(rarity([{"tea", "hot"}, {"tea"}]).items())}
     {'hot': 0.7, 'tea': 0.0}
     """
-    counts = Counter(word for text in texts for word in text)
+    counts = Counter(chain.from_iterable(texts))
     return {word: math.log(len(texts) / n) for word, n in counts.items()}
 
 
@@ -175,7 +182,7 @@ def _difficulty(hit: Neighbour) -> dict[str, Any]:
 
 
 def _same_topic(
-    threads: Sequence[Thread], answers: Sequence[set[str]], rng: Random, config: RelevanceConfig
+    threads: Sequence[Thread], answers: Sequence[AbstractSet[str]], rng: Random, config: RelevanceConfig
 ) -> Iterator[Couple]:
     """Yield threads of which both questions (their first lines) and answers have the topic, and ask something else."""
     asked = [content_words(thread.question.partition("\n")[0]) for thread in threads]
@@ -198,7 +205,7 @@ def _same_topic(
 
 def _with_a_generic(
     threads: Sequence[Thread],
-    answers: Sequence[set[str]],
+    answers: Sequence[AbstractSet[str]],
     found: Sequence[Sequence[Neighbour]],
     rng: Random,
     config: RelevanceConfig,
@@ -215,16 +222,10 @@ def _with_a_generic(
                 yield one, hit.index, {**_difficulty(hit), "rarity": round(_mean_rarity(answers[one], rare), 2)}
 
 
-def _in_common(one: set[str], other: set[str], rare: Mapping[str, float]) -> float:
-    """Return the share of the rarity of either that both have, 0 to 1, of the one that has less of it."""
-    least = min(_rarity_of(one, rare), _rarity_of(other, rare))
-    return _rarity_of(one & other, rare) / least if least else float(one == other)
-
-
-def _mean_rarity(words: set[str], rare: Mapping[str, float]) -> float:
+def _mean_rarity(words: AbstractSet[str], rare: Mapping[str, float]) -> float:
     return _rarity_of(words, rare) / max(1, len(words))
 
 
-def _rarity_of(words: set[str], rare: Mapping[str, float]) -> float:
+def _rarity_of(words: AbstractSet[str], rare: Mapping[str, float]) -> float:
     # fsum: the order of a set differs from run to run, and with it what a plain sum rounds to.
-    return math.fsum(rare[word] for word in words)
+    return math.fsum(map(rare.__getitem__, words))

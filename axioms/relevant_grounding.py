@@ -83,14 +83,20 @@ def extract(question: str, pool: Sequence[str], count: int) -> list[str]:
     >>> extract("Who brews beer?", ["Wine is red.", "Monks brew beer in Belgium.", "Tea is hot."], 1)
     ['Monks brew beer in Belgium.']
     """
+    return [pool[i] for i in sorted(_closest(question, pool)[:count])]
+
+
+def _closest(question: str, pool: Sequence[str]) -> list[int]:
+    """Return the indices of sentences, those first that share the most words with the question."""
     asked = content_words(question)
-    best = sorted(range(len(pool)), key=lambda i: (-overlap(asked, content_words(pool[i])), i))[:count]
-    return [pool[i] for i in sorted(best)]
+    shares = [overlap(asked, content_words(sentence)) for sentence in pool]
+    return sorted(range(len(pool)), key=lambda i: (-shares[i], i))
 
 
 def _as_long(question: str, pool: Sequence[str], like: str) -> str:
     """Return the extract whose length in characters comes closest to that of `like`."""
-    extracts = [" ".join(extract(question, pool, count)) for count in range(1, len(pool) + 1)]
+    closest = _closest(question, pool)
+    extracts = [" ".join(pool[i] for i in sorted(closest[:count])) for count in range(1, len(pool) + 1)]
     return min(extracts, key=lambda text: abs(len(text) - len(like)), default="")
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from axioms.build import Counts
 from axioms.leak import LIMIT, Leak, leak_score
+from axioms.llm.registry import LLM_AXIOMS
 from axioms.parts import Part
 from axioms.selection import parsed_line
 from prefmodel import baselines
@@ -22,7 +23,7 @@ from prefmodel.errors import missing_extra
 from prefmodel.files import whole_file
 from prefmodel.types import PreferencePair
 
-CONSTRUCTED = ("relevance", "groundedness", "relevant_grounding", "truthfulness", "thoroughness")
+CONSTRUCTED = ("relevance", "groundedness", "relevant_grounding", "truthfulness", "thoroughness", *LLM_AXIOMS)
 """Axioms that write or choose a side themselves: for these a leak is a fault of ours, not a fact of the data."""
 MATCHED = 0.25
 """Sides whose characters differ by at most this share of the longer one have about the same length."""
@@ -103,7 +104,8 @@ def report_of(names: Sequence[str], counts: Counts, tally: Tally, seed: int) -> 
 def _of_axiom(name: str, counts: Counts, tally: Tally, seed: int) -> dict[str, Any]:
     built, sample = counts.built[name], tally.sample[name]
     left_out = {reason: by_axiom[name] for reason, by_axiom in counts.left_out.items() if by_axiom[name]}
-    out: dict[str, Any] = {"pairs": built, "left_out": left_out}
+    skipped = {why: by_axiom[name] for why, by_axiom in counts.skipped.items() if by_axiom[name]}
+    out: dict[str, Any] = {"pairs": built, "left_out": left_out, "skipped": skipped}
     if not built:
         return out
     ratios = [(len(pair.chosen) or 1) / (len(pair.rejected) or 1) for pair in sample]
@@ -148,6 +150,8 @@ def as_markdown(report: Mapping[str, Any]) -> str:
             lists.append(f"- {name}: sources {_listed(found['sources'])}; recipes {_listed(found['recipes'])}.")
         if found["left_out"]:
             lists.append(f"- {name}, left out: {_listed(found['left_out'])}.")
+        if found["skipped"]:
+            lists.append(f"- {name}, not written: {_listed(found['skipped'])}.")
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"""# Pairs
 

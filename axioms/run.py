@@ -14,7 +14,9 @@ from typing import Any
 
 from axioms.blocks import SIZE, RawBlock, read_blocks
 from axioms.build import EQUAL, OTHER_SPLIT, PER_QUESTION, Counts, Plan
+from axioms.encoded import Encoded
 from axioms.engine import Finished, Job, finish_blocks
+from axioms.llm.asking import Asking, models_of
 from axioms.parts import Parts
 from axioms.plugins import Plugin
 from axioms.registry import Axiom, LabelAxiom
@@ -72,14 +74,16 @@ def build_file(
         say: is told what the user should know.
 
     Raises:
-        InputError: no pairs are built; or an axiom of another package fails.
+        InputError: no pairs are built; an axiom of another package fails; or a language model's options are wrong.
         FileFormatError: a file cannot be read or written.
+        BundleError: a sentence encoder is not to be had.
+        BudgetSpent, EndpointError: a language model answers no more. What is finished is kept, and nothing is written.
         MissingExtraError: a package is not installed.
     """
     plan = Plan(options.axioms, options.seed, options.split, options.duplicates == "near")
     if options.report:
         prepare(options.report)
-    with Parts(output, _facts(options)) as parts:
+    with models_of(options.axioms.values()), Parts(output, _facts(options)) as parts:
         if parts.told:
             say(parts.told)
         blocks = 0
@@ -121,7 +125,9 @@ def _no_pairs(counts: Counts, options: Options) -> InputError:
     }
     why = ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
     nothing = f"the files have nothing that {', '.join(options.axioms)} could pair"
-    return InputError(f"no pairs: {f'of those found, {why}' if why else nothing}")
+    told = f"of those found, {why}" if why else nothing
+    skipped = ", ".join(f"{reason} {by_axiom.total()}" for reason, by_axiom in counts.skipped.items())
+    return InputError(f"no pairs: {told}{f'; the language model wrote none: {skipped}' if skipped else ''}")
 
 
 def _facts(options: Options) -> dict[str, Any]:
@@ -139,7 +145,12 @@ def _facts(options: Options) -> dict[str, Any]:
 
 
 def _identity(axiom: Axiom | LabelAxiom) -> str:
-    """Return what tells an axiom from others: its function, what is bound to it, and the code of another package."""
+    """Return what tells an axiom from others: its function, what is bound to it, and the code of another package.
+
+    The prompts of a language model are data of this package, so `_code` covers them.
+    """
+    if isinstance(axiom, Asking | Encoded):
+        return axiom.identity
     if isinstance(axiom, partial):
         return f"{_identity(axiom.func)} {axiom.args} {sorted(axiom.keywords.items())}"
     if isinstance(axiom, Plugin):

@@ -57,6 +57,8 @@ def select(
         sampled.append(np.zeros(len(part.rows), bool))
         for reason, by_axiom in part.left_out.items():
             counts.left_out[reason].update(by_axiom)
+        for why, by_axiom in part.skipped.items():
+            counts.skipped[why].update(by_axiom)
     for name in plan.axioms:
         own, keys, questions = [], [], []
         for number in range(blocks):

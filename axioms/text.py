@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from itertools import filterfalse
 from random import Random
 
 from prefmodel.splits import words
 
+CACHED = 1 << 12
+"""Texts of which is remembered what was found: those of some threads, which an axiom looks at again and again."""
+
 _ABBREVIATION = re.compile(r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|Inc|Ltd|Co|No|Fig|approx|al|e\.g|i\.e))\.$")
-_BOUNDARY = re.compile(r"(?<=[.!?])([\"')\]”’]*)\s+(?=[\"'(\[]*[A-Z0-9])|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+_NUMBERED = re.compile(r"\b(?:nos?|pp|vol|sec|ch|eq)\.$", re.IGNORECASE)
+# It begins with the characters that may end a sentence, so that a search skips all others at once.
+_BOUNDARY = re.compile(
+    r"[.!?\n](?:(?<!\n)([\"')\]”’]*)\s+(?=[\"'(\[]*[A-Z0-9])|(?<=\n)\s*\n|(?<=\n)(?=\s*(?:[-*•]|\d+[.)])\s))"
+)
+_LAST = 10  # characters of a piece that tell whether it ends in an abbreviation
 _LIST_MARK = re.compile(r"\s*\d+\.")
 _WEAK = frozenset(
     """
@@ -20,6 +31,8 @@ _WEAK = frozenset(
     you your
     """.split()  # noqa: SIM905
 )
+
+_DROPPED = _WEAK | set(map(chr, range(128)))  # and single characters, of which these are nearly all
 
 
 def sentences(text: str) -> list[str]:
@@ -33,8 +46,10 @@ def sentences(text: str) -> list[str]:
     out: list[str] = []
     start = 0
     for match in _BOUNDARY.finditer(text):
-        piece = text[start : match.end(1) if match.group(1) else match.start()]
-        if _ABBREVIATION.search(piece) or _LIST_MARK.fullmatch(piece):
+        piece = text[start : match.start() if match.group(1) is None else match.end(1)]
+        if _ABBREVIATION.search(piece[-_LAST:]) or _LIST_MARK.fullmatch(piece):
+            continue
+        if text[match.end() : match.end() + 1].isdigit() and _NUMBERED.search(piece):  # "no. 5", but "I said no. Go."
             continue
         out.append(piece.strip())
         start = match.end()
@@ -42,16 +57,18 @@ def sentences(text: str) -> list[str]:
     return [piece for piece in out if piece]
 
 
-def content_words(text: str) -> set[str]:
+@lru_cache(maxsize=CACHED)
+def content_words(text: str) -> frozenset[str]:
     """Return the distinct words of a text that carry meaning.
 
     >>> sorted(content_words("Why is the sky blue?"))
     ['blue', 'sky']
     """
-    return {word for word in words(text) if word not in _WEAK and len(word) > 1}
+    kept = filterfalse(_DROPPED.__contains__, words(text))
+    return frozenset(kept if text.isascii() else (word for word in kept if len(word) > 1))
 
 
-def overlap(a: set[str], b: set[str]) -> float:
+def overlap(a: AbstractSet[str], b: AbstractSet[str]) -> float:
     """Return the share of the smaller set that the two sets have in common, 0 to 1.
 
     >>> overlap({"sky", "blue"}, {"blue", "sea", "deep"})
@@ -66,8 +83,8 @@ def passage_sentences(passages: Sequence[str]) -> list[str]:
     >>> passage_sentences(["Beer\\nBeer\\n\\nBeer is one of the oldest drinks in the world. It is"])
     ['Beer is one of the oldest drinks in the world.']
     """
-    found = (" ".join(s.split()) for passage in passages for line in passage.split("\n") for s in sentences(line))
-    return list(dict.fromkeys(s for s in found if s[-1] in ".!?" and 5 <= len(s.split()) <= 60))
+    found = (s.split() for passage in passages for line in passage.split("\n") for s in sentences(line))
+    return list(dict.fromkeys(" ".join(s) for s in found if s[-1][-1] in ".!?" and 5 <= len(s) <= 60))
 
 
 def weave(parts: Sequence[str], extra: Sequence[str], places: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 python examples/local_llm_server.py MODEL --port 8080
 
 Requests that come together are answered together, in one batch: on a CPU that is several times as fast as one by one.
+What their prompts have in common at their beginning is read once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -28,7 +30,7 @@ GATHER_SECONDS = 0.05
 """How long the first request of a batch waits for others."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One request: what is asked, and what becomes of it."""
 
@@ -47,6 +49,13 @@ class TooLong(Exception):
     """A prompt and the answer that may come do not fit the model."""
 
 
+def number(device: str) -> torch.dtype:
+    """Return bfloat16, or float32 for a CPU that has no instructions for it and would take a hundred times as long."""
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch do not tell
+    fast = device != "cpu" or able.get("avx512_bf16") or able.get("amx_bf16")
+    return torch.bfloat16 if fast else torch.float32
+
+
 class Model:
     """A causal language model that answers batches of jobs."""
 
@@ -55,7 +64,7 @@ class Model:
             torch.set_num_threads(threads)
         self.tokenizer = AutoTokenizer.from_pretrained(name)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.network = AutoModelForCausalLM.from_pretrained(name, dtype=torch.bfloat16).eval().to(self.device)
+        self.network = AutoModelForCausalLM.from_pretrained(name, dtype=number(self.device)).eval().to(self.device)
         ends = self.network.generation_config.eos_token_id
         self.ends = {*(ends if isinstance(ends, list) else [ends]), self.tokenizer.eos_token_id}
         self.most = self.network.config.max_position_embeddings
@@ -72,14 +81,21 @@ class Model:
     @torch.inference_mode()
     def answer(self, jobs: list[Job]) -> None:
         """Fill in the answers of n jobs. A job that is finished leaves the batch."""
-        width = max(len(job.tokens) for job in jobs)
-        ids = torch.zeros(len(jobs), width, dtype=torch.long, device=self.device)
-        mask = torch.zeros_like(ids)
-        for row, job in enumerate(jobs):  # padding on the left, so that all answers begin in one column
-            ids[row, width - len(job.tokens) :] = torch.tensor(job.tokens)
-            mask[row, width - len(job.tokens) :] = 1
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        common = min(shared(jobs), min(len(job.tokens) for job in jobs) - 1)
         cache = DynamicCache(config=self.network.config)
+        if common:  # what all prompts begin with, such as a worked example, is read once
+            prefix = torch.tensor([jobs[0].tokens[:common]], device=self.device)
+            self.network(prefix, past_key_values=cache, logits_to_keep=1)
+            cache.batch_repeat_interleave(len(jobs))
+        width = max(len(job.tokens) for job in jobs)
+        ids = torch.zeros(len(jobs), width - common, dtype=torch.long, device=self.device)
+        mask = torch.zeros(len(jobs), width, dtype=torch.long, device=self.device)
+        mask[:, :common] = 1
+        for row, job in enumerate(jobs):  # padding on the left, so that all answers begin in one column
+            own = job.tokens[common:]
+            ids[row, -len(own) :] = torch.tensor(own)
+            mask[row, -len(own) :] = 1
+        positions = (mask.cumsum(1) - 1)[:, common:].clamp(min=0)
         while jobs:
             output = self.network(
                 ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
@@ -119,16 +135,26 @@ class Model:
         return tokens.gather(1, places)[:, 0].tolist()
 
 
+def shared(jobs: list[Job]) -> int:
+    """Return how many tokens all prompts begin with."""
+    columns = zip(*(job.tokens for job in jobs), strict=False)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+
+
 def work(model: Model, waiting: queue.Queue[Job], batch: int) -> None:
-    """Answer what waits, batch by batch, for ever."""
+    """Answer what waits, batch by batch, for ever: the one that waits longest with those that begin most like it."""
+    pending: list[Job] = []
     while True:
-        jobs = [waiting.get()]
+        pending = pending or [waiting.get()]
         due = time.monotonic() + GATHER_SECONDS
-        while len(jobs) < batch and ((left := due - time.monotonic()) > 0 or not waiting.empty()):
+        while (left := due - time.monotonic()) > 0 or not waiting.empty():
             try:
-                jobs.append(waiting.get(timeout=max(left, 0.001)))
+                pending.append(waiting.get(timeout=max(left, 0.001)))
             except queue.Empty:
                 break
+        alike = sorted(pending, key=lambda job: -shared([pending[0], job]))  # keeps the order of those that tie
+        jobs = alike[:batch]
+        pending = [job for job in pending if job not in jobs]
         began = time.monotonic()
         try:
             model.answer(jobs)

@@ -12,6 +12,8 @@ DEV_PERCENT = 5
 TEST_PERCENT = 5
 
 _WORD = re.compile(r"\w+")
+_SPACED = {code: " " for code in range(128) if not _WORD.match(chr(code))}
+"""ASCII characters that part words, each to a space."""
 
 
 def words(text: str) -> list[str]:
@@ -20,7 +22,9 @@ def words(text: str) -> list[str]:
     >>> words("Why is the SKY blue?")
     ['why', 'is', 'the', 'sky', 'blue']
     """
-    return _WORD.findall(text.lower())
+    text = text.lower()
+    # Twice as fast as a search, where it gives the same: beyond ASCII the table would not hold all characters.
+    return text.translate(_SPACED).split() if text.isascii() else _WORD.findall(text)
 
 
 def question_text(question: Question) -> str:

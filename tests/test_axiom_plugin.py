@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from axioms.llm.registry import LLM_AXIOMS
 from axioms.registry import AXIOMS, LABELS
 from prefmodel.files import read_pairs, write_threads
 from tests.command import process
@@ -51,7 +52,7 @@ def test_the_walk_through(install, tmp_path):
 
     result = pairs(*listed)
     assert result.returncode == 0, result.stderr
-    assert [line.split()[0] for line in result.stdout.splitlines()] == [*AXIOMS, "give_reasons", *LABELS]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [*AXIOMS, "give_reasons", *LLM_AXIOMS, *LABELS]
     (line,) = (line for line in result.stdout.splitlines() if line.startswith("give_reasons "))
     assert line.split()[1] == "usefulness"
     assert line.endswith("Give reasons: of two answers of one length, the one that says why is better.")

@@ -18,11 +18,12 @@ from axioms.llm.failures import BudgetSpent
 from axioms.llm.options import llm_options, open_llm
 from axioms.llm.prompt import load_prompt
 from axioms.llm.registry import LLM_AXIOMS
-from axioms.text import content_words, passage_sentences, sentences
+from axioms.text import passage_sentences, sentences
 from prefmodel.errors import InputError
-from prefmodel.types import Answer, PreferencePair, Thread
+from prefmodel.types import PreferencePair, Thread
 from tests.fake_llm import MODEL, FakeLLM, fake_llm
-from tests.threads import ask, facts, library, question
+from tests.scripted_llm import UNKNOWN, scripted, some_threads
+from tests.threads import ask, library
 
 PRINCIPLES = {
     "llm_groundedness": "groundedness",
@@ -30,33 +31,6 @@ PRINCIPLES = {
     "llm_truthfulness": "truthfulness",
     "llm_thoroughness": "thoroughness",
 }
-UNKNOWN = "Nobody wrote it down anywhere, but old people tell of a wandering salesman with three mules."
-
-
-def between(text: str, start: str, end: str) -> str:
-    return text.split(start)[1].split(end)[0].strip()
-
-
-def scripted(text: str) -> str:
-    """Answer each prompt as a capable model would, in the simplest way."""
-    if "two or three sentences" in text:
-        return " ".join(sentences(between(text, "Facts:", "Question:"))[:2]) if "Facts:" in text else UNKNOWN
-    if "List the facts" in text:
-        return "\n".join(f"- {s}" for s in sentences(between(text, "Text:", "List the facts")))
-    if "Change one detail" in text:
-        return re.sub(r"(\w+)\W*$", "zebras.", text.partition("false: ")[2])
-    assert "Answer the question with these facts" in text
-    return " ".join(line.removeprefix("- ") for line in between(text, "Facts:", "Answer the").splitlines())
-
-
-def some_threads(count: int = 6) -> list[Thread]:
-    """Return threads with two long answers and passages."""
-    threads = []
-    for number in range(count):
-        said = facts(number)
-        answers = (Answer(" ".join(said[:3]), votes=9), Answer(" ".join(said[3:]), votes=5), Answer("No.", votes=1))
-        threads.append(ask(number, question(number), *answers, passages=(" ".join(said[2:]),)))
-    return threads
 
 
 @pytest.fixture
@@ -158,7 +132,7 @@ def test_provenance(name, llm, options):
 def test_prompts_of_an_axiom_are_recorded(llm):
     used = [set(build(name, llm)[0].provenance["prompts"]) for name in LLM_AXIOMS]
     assert used[:2] == [{"open_book", "closed_book"}, {"open_book"}]
-    assert used[2:] == [{"outline", "false_fact", "from_outline"}, {"outline", "from_outline"}]
+    assert used[2:] == [{"false_fact", "from_outline"}, {"from_outline"}]
 
 
 # The same pairs again
@@ -208,7 +182,7 @@ def test_what_the_budget_bought_is_built(fake, options):
         ("", "empty"),
         ("  \n", "empty"),
         ("Answer:", "empty"),
-        ("The same eight words for both of them, always.", "not grounded better"),
+        ("The same eight words for both of them, always.", "not grounded"),
     ],
 )
 def test_answers_that_make_no_pair(fake, llm, answer, reason):
@@ -268,11 +242,40 @@ def test_a_lie_that_the_answer_leaves_out(fake, llm):
     assert llm.skipped == {("llm_truthfulness", "not made wrong"): 6}
 
 
-def test_facts_that_the_model_makes_up_are_left_out(fake, llm):
-    invented = "\n- Submarines patrol underneath Antarctica every Wednesday."
-    fake.answer = lambda text: scripted(text) + (invented if "List the" in text else "")
-    for pair in build("llm_truthfulness", llm):
-        assert not content_words(invented) & content_words(pair.chosen)
+@pytest.mark.parametrize("name", ["llm_truthfulness", "llm_thoroughness"])
+def test_a_text_that_says_something_else_than_its_outline(name, fake, llm):
+    invented = " ".join(f"submarine{i}" for i in range(90)) + ". "
+    fake.answer = lambda text: (invented if "with these" in text else "") + scripted(text)
+    assert build(name, llm) == []
+    assert {reason for _, reason in llm.skipped} == {"not from the outline"}
+
+
+def test_an_answer_that_the_model_knows_without_evidence(fake, llm):
+    [thread] = some_threads(1)
+    known = sentences(thread.passages[0])[0]
+    fake.answer = lambda text: known
+    assert build("llm_groundedness", llm, [thread]) == []
+    assert llm.skipped == {("llm_groundedness", "not grounded better"): 1}
+
+
+def test_an_answer_that_makes_more_up_than_its_evidence_says(fake, llm):
+    invented = " Submarines patrol underneath Antarctica every Wednesday, while penguins gladly watch whales."
+    fake.answer = lambda text: scripted(text) + (invented if "Facts:" in text else "")
+    assert build("llm_groundedness", llm) == []
+    assert llm.skipped == {("llm_groundedness", "not grounded"): 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("llm_truthfulness", ["Who asks about coffee, and what for? " * 2 + " and ".join(["water"] * 31) + "."]),
+        ("llm_thoroughness", ["Water " * 31 + ". ", "Is tea from Kenya, or is it from Japan, or from both? " * 2]),
+    ],
+)
+def test_answers_without_facts(name, answers, fake, llm):
+    assert build(name, llm, [ask(0, "What of it?", *answers)]) == []
+    assert {reason for _, reason in llm.skipped} == {"too few facts"}
+    assert not fake.bodies
 
 
 def test_a_combination_that_combines_nothing(fake, llm):

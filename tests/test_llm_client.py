@@ -215,7 +215,7 @@ def test_a_spent_budget_stops_and_a_larger_one_goes_on(fake, options):
     done: list[Reply] = []
     with LLM(with_(options, budget=60, concurrency=1)) as llm, pytest.raises(BudgetSpent) as caught:
         done.extend(llm.map(lambda t: llm.ask(asking(t), SAMPLING), texts))  # keeps what came before the error
-    assert "--llm-budget is 60: 60 tokens are spent; a larger one goes on from the answers in" in str(caught.value)
+    assert "--llm-budget is 60: 60 tokens are spent; repeat the command to spend as many again, " in str(caught.value)
     assert [r.text for r in done] == [f"Answer to {t}" for t in texts[:10]]
     assert len(fake.bodies) == 10
     with LLM(with_(options, budget=10_000)) as llm:
@@ -237,7 +237,7 @@ def test_requests_under_way_when_the_budget_is_spent_are_kept(fake, options):
 
 @pytest.mark.parametrize("bound", [1, 3, 6])
 def test_requests_at_once(fake, options, bound):
-    fake.delay = 0.03
+    fake.delay = 0.2
     with LLM(with_(options, concurrency=bound)) as llm:
         texts = [f"Question {i}" for i in range(4 * bound)]
         found = [r.text for r in llm.map(lambda t: llm.ask(asking(t), SAMPLING), texts)]

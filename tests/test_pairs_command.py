@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from axioms import command
 from axioms.build import build_pairs
-from axioms.registry import AXIOMS, NAMES, about
+from axioms.llm.registry import LLM_AXIOMS
+from axioms.registry import AXIOMS, LABELS, NAMES, about
 from prefmodel.cli import main
 from prefmodel.files import FORMATS, read_pairs, write_pairs, write_rows, write_threads
 from prefmodel.splits import split_of
@@ -138,11 +139,12 @@ def test_the_list_of_axioms(run):
     result = run("--list")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(NAMES)
-    for line, name in zip(lines, NAMES, strict=True):
+    assert [line.split()[0] for line in lines] == [*AXIOMS, *LLM_AXIOMS, *LABELS]
+    for line in lines:
+        name, said = line.split()[:2]
         principle, text = about(name)
-        assert line.split()[1] == (principle or "-")
-        assert line.endswith(text)
+        assert said == (principle or "-")
+        assert line.endswith(f"{text} (needs --llm-url)" if name in LLM_AXIOMS else text)
 
 
 def test_runs_agree_whatever_the_hashes_of_strings(tmp_path, threads):

@@ -44,14 +44,15 @@ class LLMOptions:
         url: address of an OpenAI-compatible API, up to and with "/v1".
         model: its name there.
         cache: file for the answers.
-        concurrency: at most so many requests at once, of one process.
-        budget: tokens of prompts and answers that may be spent, of one process; None for no bound. Requests that are
-            under way when they are spent are finished and kept, so up to `concurrency` answers may come on top.
-            Answers from the cache cost nothing.
+        concurrency: at most so many requests at once.
+        budget: tokens of prompts and answers that may be spent; None for no bound. Requests that are under way when
+            they are spent are finished and kept, so up to `concurrency` answers may come on top. Answers from the
+            cache cost nothing.
         key_env: environment variable that holds the API key; local servers need none.
         timeout: seconds that one request may take.
         retries: how often a request is tried again after 408, 409, 429, 5xx, a timeout or a broken connection; the
             pauses grow from half a second to eight, or are as long as the endpoint asks for.
+        processes: that ask at the same time; each has an equal share of the concurrency, at least 1, and the budget.
 
     Raises:
         InputError: a value is not allowed.
@@ -67,8 +68,9 @@ class LLMOptions:
     concurrency: int = 8
     budget: int | None = None
     key_env: str = "OPENAI_API_KEY"
-    timeout: float = 300.0
+    timeout: float = 900.0
     retries: int = 6
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -81,6 +83,16 @@ class LLMOptions:
             raise InputError(f"--llm-concurrency is {self.concurrency}; allowed: 1 or more")
         if self.budget is not None and self.budget < 0:
             raise InputError(f"--llm-budget is {self.budget}; allowed: 0 or more tokens")
+
+    @property
+    def at_once(self) -> int:
+        """Requests of this process at once."""
+        return max(1, self.concurrency // self.processes)
+
+    @property
+    def share(self) -> int | None:
+        """Tokens that this process may spend."""
+        return None if self.budget is None else self.budget // self.processes
 
     @property
     def key(self) -> str:
@@ -118,7 +130,7 @@ class LLM:
         self._client = openai.OpenAI(
             base_url=options.url, api_key=options.key or "none", timeout=options.timeout, max_retries=options.retries
         )
-        self._pool = ThreadPoolExecutor(options.concurrency, "llm")
+        self._pool = ThreadPoolExecutor(options.at_once, "llm")
         self._lock = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
         self._stop: Exception | None = None
@@ -156,7 +168,7 @@ class LLM:
         try:
             for item in items:
                 window.append(self._pool.submit(function, item))
-                if len(window) == AHEAD * self.options.concurrency:
+                if len(window) == AHEAD * self.options.at_once:
                     try:
                         yield window.popleft().result()
                     except BudgetSpent as error:
@@ -208,7 +220,7 @@ class LLM:
     def _may_ask(self) -> None:
         if self._stop is not None:
             raise self._stop
-        if self.options.budget is not None and self.tokens >= self.options.budget:
+        if self.options.share is not None and self.tokens >= self.options.share:
             raise budget_spent(self.options, self.tokens)
 
     def _request(self, messages: Messages, sampling: Sampling) -> Reply:

@@ -29,10 +29,11 @@ class Unanswered(Exception):
 
 
 def budget_spent(options: LLMOptions, tokens: int) -> BudgetSpent:
-    """Return the error that says that `tokens` tokens are all that may be spent."""
+    """Return the error that says that `tokens` tokens are all that this process may spend."""
+    whose = f" by one of {options.processes} workers" if options.processes > 1 else ""
     return BudgetSpent(
-        f"--llm-budget is {options.budget}: {tokens} tokens are spent; "
-        f"a larger one goes on from the answers in {options.cache}"
+        f"--llm-budget is {options.budget}: {tokens} tokens are spent{whose}; repeat the command to spend as many "
+        f"again, or with a larger one: it goes on from the answers in {options.cache}"
     )
 
 

@@ -23,6 +23,7 @@ class GroundednessConfig:
         evidence_words: of the passages, in the prompt.
         question_words: of the question, in the prompt.
         gain: the open-book answer takes a share of its words from the evidence that is larger by so much.
+        least: share of the words of the open-book answer that are of the evidence; one with less makes things up.
         bounds: lengths of the two sides.
         sampling: how they are drawn.
     """
@@ -30,6 +31,7 @@ class GroundednessConfig:
     evidence_words: int = 150
     question_words: int = 80
     gain: float = 0.2
+    least: float = 0.7
     bounds: Bounds = field(default_factory=Bounds)
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -54,6 +56,8 @@ def _pair(writer: Writer, thread: Thread, config: GroundednessConfig) -> Prefere
     chosen = writer.side("open_book", config.sampling, config.bounds, question=question, evidence=facts)
     rejected = writer.side("closed_book", config.sampling, config.bounds, question=question)
     support = [supported(text, facts, thread.question) for text in (chosen, rejected)]
+    if support[0] < config.least:
+        raise Skipped("not grounded")
     if support[0] - support[1] < config.gain:
         raise Skipped("not grounded better")
     return writer.pair(thread, PRINCIPLE, chosen, rejected, config.bounds, "open_over_closed_book", support=support)

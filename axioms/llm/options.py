@@ -41,7 +41,12 @@ def llm_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Where its answers are kept; by default in the user's cache folder.",
             ),
             click.option("--llm-concurrency", type=click.IntRange(min=1), help="Requests at once.  [default: 8]"),
-            click.option("--llm-budget", type=click.IntRange(min=0), metavar="TOKENS", help="Stop when spent."),
+            click.option(
+                "--llm-budget",
+                type=click.IntRange(min=0),
+                metavar="TOKENS",
+                help="Stop when so many tokens of prompts and answers are spent; repeat the command to go on.",
+            ),
             click.option(
                 "--llm-key-env",
                 metavar="VARIABLE",

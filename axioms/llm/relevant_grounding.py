@@ -25,6 +25,7 @@ class RelevantGroundingConfig:
         evidence_words: of the passages, in the prompt.
         question_words: of the question, in the prompt.
         gain: the better answer takes a share of its words from P+ that is larger by so much.
+        least: share of the words of the better answer that are of P+; one with less makes things up.
         bounds: lengths of the two sides.
         sampling: how they are drawn.
     """
@@ -33,6 +34,7 @@ class RelevantGroundingConfig:
     evidence_words: int = 150
     question_words: int = 80
     gain: float = 0.2
+    least: float = 0.7
     bounds: Bounds = field(default_factory=Bounds)
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -66,6 +68,8 @@ def _pair(writer: Writer, job: tuple[Thread, Thread, Neighbour], config: Relevan
     chosen = writer.side("open_book", config.sampling, config.bounds, question=question, evidence=relevant)
     rejected = writer.side("open_book", config.sampling, config.bounds, question=question, evidence=irrelevant)
     support = [supported(text, relevant, thread.question) for text in (chosen, rejected)]
+    if support[0] < config.least:
+        raise Skipped("not grounded")
     if support[0] - support[1] < config.gain:
         raise Skipped("not grounded better")
     facts = {"support": support, "negative_of": other.id, "rank": hit.rank, "similarity": round(hit.similarity, 3)}

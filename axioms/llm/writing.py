@@ -17,8 +17,8 @@ from prefmodel.types import PreferencePair, Thread
 
 Job = TypeVar("Job")
 
-FAITHFUL = 0.7
-"""Share of a fact's content words that the answer has which it is taken from."""
+FACT_WORDS = (4, 30)
+"""Words of a sentence that can be told again as a fact, at least and at most."""
 
 _REFUSAL = re.compile(
     r"^(?:(?:I['’]?m|I am) (?:sorry|afraid|unable|not able)|(?:I )?apologi[sz]e|sorry\b"
@@ -28,7 +28,6 @@ _REFUSAL = re.compile(
     r"|\b(?:I am|I['’]m) an? (?:AI|language model)\b",
     re.I,
 )
-_LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(.+?)\s*$", re.M)
 _PREFACE = re.compile(r"^(?:\*\*)?(?:answer|response|rewritten answer|text|paragraph)(?:\*\*)?:(?:\*\*)?\s*", re.I)
 
 
@@ -240,17 +239,14 @@ def listed(facts: Sequence[str]) -> str:
     return "\n".join(f"- {fact}" for fact in facts)
 
 
-def outline(writer: Writer, answer: str, count: int, sampling: Sampling) -> list[str]:
-    """Return at most `count` facts that the model finds in an answer; those that it makes up are left out."""
-    known = content_words(answer)
-    facts = facts_of(writer.write("outline", sampling, answer=answer))
-    return [fact for fact in facts if overlap(content_words(fact), known) >= FAITHFUL][:count]
+def facts_of(answer: str, count: int) -> list[str]:
+    """Return the first `count` sentences of an answer that can be told again as facts; its outline.
 
+    A model that writes the outline itself, if it is small, repeats facts and makes some up.
 
-def facts_of(outline: str) -> list[str]:
-    """Return the items of a list of at least three words, without the list's marks and without repetitions.
-
-    >>> facts_of("Facts:\\n- It is old.\\n- Cats.\\n2. It is new.\\n- It is old.")
-    ['It is old.', 'It is new.']
+    >>> facts_of("Why ask? It is old, of course. Yes. It was new in 1950.", 3)
+    ['It is old, of course.', 'It was new in 1950.']
     """
-    return [fact for fact in dict.fromkeys(_LINE.findall(outline)) if len(fact.split()) >= 3]
+    told = (" ".join(sentence.split()) for sentence in sentences(answer))
+    kept = (s for s in told if not s.endswith("?") and FACT_WORDS[0] <= len(s.split()) <= FACT_WORDS[1])
+    return list(dict.fromkeys(kept))[:count]

@@ -1,0 +1,84 @@
+"""The benchmark of training, in small: our engine, and trl's trainer, which the development extras bring."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from benchmarks.train_report import OURS, lead, operations, report
+from benchmarks.train_rows import draw
+from prefmodel.files import write_pairs
+from prefmodel.types import PreferencePair
+from tests.small_base import write_base
+
+ROOT = Path(__file__).parents[1]
+WORDS = ("why", "is", "the", "sky", "blue", "air", "scatters", "light")
+TRL = "trl RewardTrainer"
+
+
+def text(random: Random, words: int) -> str:
+    return " ".join(random.choice(WORDS) for _ in range(words))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many pairs of one axiom and few of another; one is a pair of like sides."""
+    random = Random(0)
+    found = [
+        PreferencePair(text(random, 6), text(random, 20), text(random, 8), axiom=axiom, source="demo")
+        for axiom, count in (("human", 40), ("relevance", 6))
+        for _ in range(count)
+    ]
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl.gz"
+    write_pairs(path, found)
+    return path
+
+
+def test_pairs_are_drawn_evenly_over_axioms(pairs: Path) -> None:
+    found = [pair.axiom for pair in draw([pairs], 10, seed=0)]
+    assert found == ["human", "relevance"] * 6 + ["human"] * 4
+    assert draw([pairs], 10, seed=0) != draw([pairs], 10, seed=1)
+
+
+def test_the_benchmark_in_small(pairs: Path, tmp_path: Path) -> None:
+    base = write_base(tmp_path / "base", WORDS)
+    arguments = ["--base", base, "--pairs", pairs, "--rows", 16, "--step-pairs", 8, "--micro-pairs", 4, "--rounds", 1]
+    arguments += ["--lengths", 32, "--threads", 1, "--peak-seconds", 0.01, "--only", "all weights,trl"]
+    command = [sys.executable, "-m", "benchmarks.train", *arguments, "-o", tmp_path / "train.png"]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| 32 ")]
+    pytest.importorskip("trl")
+    assert {row[1] for row in rows} == {OURS, TRL}, done.stderr
+    assert all(float(row[2]) > 0 and int(row[4]) > 0 for row in rows)  # pairs and tokens a second
+    assert (tmp_path / "train.png").stat().st_size > 1000
+
+
+def test_numbers_of_the_report() -> None:
+    """Ours trains twice as fast in one round and four times as fast in the other."""
+    record = {"length": 128, "pairs": 10, "tokens": 1000, "squares": 100_000, "padded": 1250, "memory": 100.0}
+    speeds = {OURS: (1.0, 2.0), TRL: (2.0, 8.0)}
+    results = {
+        "records": [
+            {**record, "name": name, "round": n, "seconds": s} for name, ss in speeds.items() for n, s in enumerate(ss)
+        ],
+        "sizes": {"parameters": 1_000_000, "layers": 2, "width": 32},
+        "machine": {"name": "a CPU", "precision": "float32", "peak": 12.0},
+        "lengths": [128],
+        "rounds": 2,
+        "rows": 10,
+        "step_pairs": 5,
+        "threads": 1,
+        "load": (0.5, 1.5),
+        "versions": [("x", "1")],
+        "date": "2026-01-01",
+    }
+    assert operations(record, results["sizes"]) == 6e9 + 12 * 2 * 32 * 100_000
+    assert "3.00 times as fast as trl RewardTrainer (2.00 to 4.00 by round)" in lead(results, 128)
+    lines = report(results).splitlines()
+    assert "| 128 | prefmodel all weights | 7.50 | 5.00 to 10.00 | 750 | 20% | 0.38 | 1.00 | 100 |" in lines
+    assert "float32; peak 12 GFLOP/s" in lines[0]
