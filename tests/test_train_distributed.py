@@ -52,21 +52,26 @@ def facts(out):
     return json.loads((out / "run.json").read_text())
 
 
-def test_two_processes_have_the_loss_curve_of_one(small, alone, tmp_path):
-    out = tmp_path / "two"
-    stdout = finished(train(small, out))
-    assert stdout == f"{out}\n"  # the main process alone speaks
-    assert (facts(out)["processes"], facts(alone)["processes"]) == (2, 1)
-    one, two = log(alone), log(out)
+@pytest.fixture(scope="module")
+def together(small, tmp_path_factory):
+    """A run in two processes."""
+    out = tmp_path_factory.mktemp("runs") / "together"
+    assert finished(train(small, out)) == f"{out}\n"  # the main process alone speaks
+    return out
+
+
+def test_two_processes_have_the_loss_curve_of_one(alone, together):
+    assert (facts(together)["processes"], facts(alone)["processes"]) == (2, 1)
+    one, two = log(alone), log(together)
     assert len(one) == len(two) > 10
     for name in ("loss", "norm", "spread"):
         assert [entry[name] for entry in two] == pytest.approx([entry[name] for entry in one], rel=0.01, abs=2e-3)
-    assert facts(out)["test_accuracy"] == facts(alone)["test_accuracy"]
+    assert facts(together)["test_accuracy"] == facts(alone)["test_accuracy"]
     last = [entry["dev"] for entry in two if "dev" in entry]
     assert last == [entry["dev"] for entry in one if "dev" in entry]
 
 
-def test_two_processes_that_are_killed_go_on(small, alone, tmp_path):
+def test_two_processes_that_are_killed_go_on(small, alone, together, tmp_path):
     out = tmp_path / "killed"
     process = train(small, out)
     try:
@@ -81,9 +86,7 @@ def test_two_processes_that_are_killed_go_on(small, alone, tmp_path):
     assert 6 <= len(log(out)) < len(log(alone))
     finished(train(small, out))
     assert [entry["loss"] for entry in log(out)] == pytest.approx([entry["loss"] for entry in log(alone)], abs=2e-3)
-    other = tmp_path / "undisturbed"
-    finished(train(small, other))
-    assert same_weights(out, other)
+    assert same_weights(out, together)
 
 
 def children(pid):
