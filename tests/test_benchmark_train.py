@@ -54,7 +54,7 @@ def test_the_benchmark_in_small(pairs: Path, tmp_path: Path) -> None:
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| 32 ")]
     pytest.importorskip("trl")
     assert {row[1] for row in rows} == {OURS, TRL}, done.stderr
-    assert all(float(row[2]) > 0 and int(row[4]) > 0 for row in rows)  # pairs and tokens a second
+    assert all(float(row[2]) > 0 and float(row[4]) > 0 and int(row[5]) > 0 for row in rows)
     assert (tmp_path / "train.png").stat().st_size > 1000
 
 
@@ -64,7 +64,9 @@ def test_numbers_of_the_report() -> None:
     speeds = {OURS: (1.0, 2.0), TRL: (2.0, 8.0)}
     results = {
         "records": [
-            {**record, "name": name, "round": n, "seconds": s} for name, ss in speeds.items() for n, s in enumerate(ss)
+            {**record, "name": name, "round": n, "seconds": s, "cpu_seconds": 2 * s}
+            for name, ss in speeds.items()
+            for n, s in enumerate(ss)
         ],
         "sizes": {"parameters": 1_000_000, "layers": 2, "width": 32},
         "machine": {"name": "a CPU", "precision": "float32", "peak": 12.0},
@@ -80,5 +82,5 @@ def test_numbers_of_the_report() -> None:
     assert operations(record, results["sizes"]) == 6e9 + 12 * 2 * 32 * 100_000
     assert "3.00 times as fast as trl RewardTrainer (2.00 to 4.00 by round)" in lead(results, 128)
     lines = report(results).splitlines()
-    assert "| 128 | prefmodel all weights | 7.50 | 5.00 to 10.00 | 750 | 20% | 0.38 | 1.00 | 100 |" in lines
+    assert "| 128 | prefmodel all weights | 7.50 | 5.00 to 10.00 | 3.75 | 750 | 20% | 0.38 | 1.00 | 100 |" in lines
     assert "float32; peak 12 GFLOP/s" in lines[0]

@@ -41,7 +41,8 @@ def library(size: int = 6) -> list[Thread]:
         said = facts(number)
         # What one answer alone says of its topic: enough that the answer would be poorer without it.
         own = "Oak{n} barrels{n} give scent{n} and colour{n}, while clay{n} walls{n} of deep{n} vaults{n} keep heat{n}"
-        said.append(own.format(n=number) + " out in summer, and frost in winter.")
+        own += " out in summer{n}, and frost{n} in winter{n}."
+        said.append(own.format(n=number))
         answers = (
             Answer(" ".join([*said[:4], said[-1]]), votes=30, accepted=True),
             Answer(f"I like the {TOPICS[number % 6]} of shop {number}.", votes=2),
