@@ -65,7 +65,9 @@ def test_recipe_in_the_bundle_is_the_one_in_the_repository() -> None:
     written = Recipe.read(ROOT / "recipes" / "default.toml")
     # It was recorded when what a pair costs stood in the table of the training; "distil" is `base_relevance` now.
     train = dict(recorded["train"])
-    goal = {name: train.pop(name) for name in ("principle_weight", "separate", "margin_scale", "centre") if name in train}
+    goal = {
+        name: train.pop(name) for name in ("principle_weight", "separate", "margin_scale", "centre") if name in train
+    }
     goal["base_relevance"] = train.pop("distil", 0.0)
     assert Recipe.from_dict({**recorded, "base": written.base, "train": train, "objective": goal}) == written
 
