@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefmodel.errors import missing_extra
-from prefmodel.files import whole_file
+from prefmodel.picture import new_figure, save_figure
 
 BLUE, RED, GREY, LIGHT = "#2f6690", "#c8553d", "#8a8f98", "#b9c9d6"
 
@@ -22,14 +21,11 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # without pyplot, which would keep the figure and look for a display
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError:
-        raise missing_extra("the picture of the report", "axioms") from None
     axioms = {name: found for name, found in report["axioms"].items() if found["pairs"]}
     names = [f"{name}  ({found['pairs']:,})" for name, found in axioms.items()]
-    figure = Figure(figsize=(12, 1.9 + 0.42 * len(names)), layout=ConstrainedLayoutEngine(wspace=0.06))
+    size = (12, 1.9 + 0.42 * len(names))
+    figure = new_figure("the picture of the report", "axioms", figsize=size, layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06)
     lengths, tells = figure.subplots(1, 2, sharey=True)
     _lengths(lengths, [found["length_ratio"] for found in axioms.values()])
     _tells(tells, list(axioms.values()), report["leak_limit"])
@@ -41,8 +37,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         axes.set_axisbelow(True)
         axes.grid(axis="y", color="#eeeeee")
     figure.suptitle(f"{report['pairs']:,} pairs: does anything but the principle tell the chosen answer?", fontsize=12)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    save_figure(figure, path, dots=150)
 
 
 def _lengths(axes: Any, quantiles: list[list[float]]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 
-from benchmarks.axioms import samples
+from benchmarks.each_axiom import samples
 from prefmodel.files import read_pairs
 from prefmodel.intervals import clustered_interval
 from prefmodel.splits import question_text

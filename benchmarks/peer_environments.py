@@ -20,6 +20,7 @@ ENVIRONMENTS = {
     # The newest whose onnx extra installs: from 6.0 on it needs transformers 5, and optimum-onnx 0.1 needs one below.
     "sentence-transformers-onnx": "sentence-transformers[onnx]==5.7.0",
     "flashrank": "flashrank==0.2.10",
+    "sentence-transformers-train": "sentence-transformers[train]==6.2.0",
 }
 UNWANTED = ("torchvision",)
 """The openvino extra brings it; PyPI's is built for CUDA's torch, beside another transformers cannot be imported."""
@@ -33,7 +34,10 @@ OURS = "prefmodel"
 
 @dataclass(frozen=True)
 class Configuration:
-    """One way to score: which worker, in which environment (None is this one), with which options."""
+    """One way to score or to train: which worker, in which environment (None is this one), with which options.
+
+    The script is a file of `WORKERS`, or a module's name.
+    """
 
     name: str
     script: str

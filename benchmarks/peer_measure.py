@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_environments import WORKERS, Configuration, WorkerError, python
+from benchmarks.peer_environments import WORKERS, Configuration, python
 from benchmarks.peer_rows import GROUP, Row
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+from benchmarks.worker import WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class RowSet:
     single: bool = False
 
 
-class Worker:
+class Worker(WorkerProcess):
     """A process that scores with one configuration; it ends with `close`.
 
     Raises:
@@ -45,66 +42,22 @@ class Worker:
 
     def __init__(self, configuration: Configuration, threads: int, environments: Path, logs: Path):
         self.configuration = configuration
-        self._log = logs / f"{configuration.name.replace(' ', '-')}-{threads}.log"
-        variables = {name: str(threads) for name in THREAD_VARIABLES}
-        variables |= {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-        options = json.dumps({**configuration.options, "threads": threads})
-        command = [str(python(configuration.environment, environments)), str(WORKERS / configuration.script), options]
-        with open(self._log, "w", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, **variables},
-            )
         self.rate = 0.0
         """Tokens a second, about; it decides on how many rows there is time for."""
-        try:
-            self.facts = self._answer()
-        except WorkerError:
-            self.close()
-            raise
+        options = json.dumps({**configuration.options, "threads": threads})
+        command = [str(python(configuration.environment, environments)), str(WORKERS / configuration.script), options]
+        log = logs / f"{configuration.name.replace(' ', '-')}-{threads}.log"
+        super().__init__(command, log, threads, {"CUDA_VISIBLE_DEVICES": ""})
 
     def score(self, rows: RowSet, start: int, stop: int) -> dict[str, Any]:
         """Return scores, seconds and memory of rows start to stop, as `peer_workers/loop.py` tells them."""
-        task = {"rows": str(rows.path), "start": start, "stop": stop, "single": rows.single}
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(task) + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise self._error() from None
-        return self._answer()
+        return self.ask({"rows": str(rows.path), "start": start, "stop": stop, "single": rows.single})
 
     def warm_up(self, rows: RowSet) -> None:
         """Score one batch, so that the next one is as fast as it gets, and note how fast it was."""
         for _ in range(2):
             found = self.score(rows, 0, GROUP)
             self.rate = sum(rows.tokens[:GROUP]) / sum(found["seconds"])
-
-    def close(self) -> None:
-        """Let the process end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._error()
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _error(self) -> WorkerError:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-        return WorkerError(next((line for line in reversed(lines) if line.strip()), "no word"))
 
 
 def measure(workers: Sequence[Worker], sets: Mapping[str, RowSet], rounds: int, threads: int) -> list[dict[str, Any]]:

@@ -22,38 +22,26 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_environments import ENVIRONMENTS, WorkerError, python
-from benchmarks.peer_measure import THREAD_VARIABLES
+from benchmarks.peer_environments import Configuration, WorkerError, python
 from benchmarks.train_peak import Machine
 from benchmarks.train_report import FROZEN, OURS, plot, report
 from benchmarks.train_rows import draw, write_rows
+from benchmarks.worker import WorkerProcess
 from prefmodel.encoding import EncodingConfig
 from prefmodel.errors import PrefModelError
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENTS.setdefault("sentence-transformers-train", "sentence-transformers[train]==6.2.0")
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """Who trains: a module, in an environment (None is this one), with options of its own."""
-
-    name: str
-    module: str
-    environment: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-
+"""Where the workers, which are modules, are found."""
 
 TRAINERS = (
-    Trainer(OURS, "benchmarks.train_ours", options={"freeze_embeddings": False}),
-    Trainer(FROZEN, "benchmarks.train_ours", options={"freeze_embeddings": True}),
-    Trainer("trl RewardTrainer", "benchmarks.train_trl"),
-    Trainer(
+    Configuration(OURS, "benchmarks.train_ours", options={"freeze_embeddings": False}),
+    Configuration(FROZEN, "benchmarks.train_ours", options={"freeze_embeddings": True}),
+    Configuration("trl RewardTrainer", "benchmarks.train_trl"),
+    Configuration(
         "sentence-transformers CrossEncoderTrainer", "benchmarks.train_cross_encoder", "sentence-transformers-train"
     ),
 )
@@ -156,64 +144,23 @@ def started(options: argparse.Namespace, common: dict[str, Any], work: Path, sta
     return workers
 
 
-class Worker:
-    """A process that trains; it ends with `close`.
+class Worker(WorkerProcess):
+    """A process that trains in one of the ways; it ends with `close`.
 
     Raises:
         WorkerError: it does not start.
     """
 
-    def __init__(self, trainer: Trainer, common: dict[str, Any], threads: int, environments: Path, logs: Path):
+    def __init__(self, trainer: Configuration, common: dict[str, Any], threads: int, environments: Path, logs: Path):
         self.trainer = trainer
-        self._log = logs / f"{trainer.name.replace(' ', '-')}.log"
-        own = json.dumps({**common, **trainer.options, "threads": threads})
-        with open(self._log, "w", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
-                [str(python(trainer.environment, environments)), "-m", trainer.module, own],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=ROOT,
-                env=variables(threads),
-            )
-        try:
-            self.facts = self._answer()
-        except WorkerError:
-            self.close()
-            raise
+        options = json.dumps({**common, **trainer.options, "threads": threads})
+        command = [str(python(trainer.environment, environments)), "-m", trainer.script, options]
+        log = logs / f"{trainer.name.replace(' ', '-')}.log"
+        super().__init__(command, log, threads, folder=ROOT)
 
     def round(self) -> dict[str, Any]:
         """Let it train on all pairs, and return the record that `train_loop.py` describes."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """Let the process end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-            raise WorkerError(next((line for line in reversed(lines) if line.strip()), "no word"))
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
-def variables(threads: int) -> dict[str, str]:
-    """Return the environment of a process with so many threads, which asks no hub for anything."""
-    own = {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
-    return {**os.environ, **{name: str(threads) for name in THREAD_VARIABLES}, **own}
+        return self.ask()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.bars import draw_bars
+
 OURS, FROZEN = "prefmodel all weights", "prefmodel frozen embeddings"
 """Ours with all weights trained, as the peers do it, and as the recipes have it."""
 
@@ -122,26 +124,11 @@ def report(results: Mapping[str, Any]) -> str:
 
 def plot(results: Mapping[str, Any], path: Path) -> None:
     """Draw a bar for each trainer, with the range over rounds, one panel for each length."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    lengths = results["lengths"]
-    figure, panels = plt.subplots(len(lengths), figsize=(8, 2.4 * len(lengths)), layout="constrained", squeeze=False)
-    for axes, length in zip(panels[:, 0], lengths, strict=True):
-        order = names(results, length)[::-1]
-        speeds = [rates(results, name, length) for name in order]
-        middle = [median(values) for values in speeds]
-        around = [
-            [m - min(values) for m, values in zip(middle, speeds, strict=True)],
-            [max(values) - m for m, values in zip(middle, speeds, strict=True)],
-        ]
-        colours = ["tab:blue" if name in (OURS, FROZEN) else "tab:grey" for name in order]
-        bars = axes.barh(order, middle, xerr=around, color=colours, ecolor="black", capsize=2)
-        axes.bar_label(bars, [f"{m:.1f}" for m in middle], padding=6)
-        axes.set_xlabel(f"pairs a second, at most {length} tokens")
-        axes.margins(x=0.12)
-    figure.suptitle("Training on the same pairs, median and range over rounds")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    panels = {
+        f"pairs a second, at most {length} tokens": {
+            name: rates(results, name, length) for name in names(results, length)
+        }
+        for length in results["lengths"]
+    }
+    title = "Training on the same pairs, median and range over rounds"
+    draw_bars(panels, (OURS, FROZEN), title, path, height=2.4)

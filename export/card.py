@@ -56,7 +56,7 @@ def _origin(facts: Mapping[str, Any]) -> str:
     text = f"## How it came to be\n\nStarting point: `{facts.get('base')}`."
     if "updates" in facts:
         train = facts["recipe"]["train"]
-        loss = {"hinge": "hinge"}.get(facts["recipe"].get("objective", {}).get("loss", ""), "Bradley-Terry")
+        loss = "hinge" if facts["recipe"].get("objective", {}).get("loss") == "hinge" else "Bradley-Terry"
         text += (
             f" Trained for {facts['updates']} updates of {train['step_pairs']} pairs with a {loss} loss,"
             f" peak learning rate {train['learning_rate']:g}, in {facts['hours']} hours ({facts['device']})."

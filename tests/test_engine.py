@@ -1,12 +1,12 @@
 """The engine: what does not change an update (chunks, batches, recomputed activations), and what ends a run."""
 
 import json
+import sys
 from dataclasses import replace
 from random import Random
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState, PartialState
 from tokenizers import Tokenizer
 
 from prefmodel.encoding import EncodingConfig, PairEncoder
@@ -163,9 +163,6 @@ def test_the_trackers_get_what_the_log_gets(small, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     out = tmp_path / "run"
-    # Accelerate keeps its choices for the whole process.
-    AcceleratorState._reset_state()
-    PartialState._reset_state()
     assert small.train(out, "--track", "tensorboard", "--max-steps", 20).exit_code == 0
     [events] = [path.parent for path in out.rglob("events.out.tfevents*") if "prefmodel" in str(path.parent)][:1]
     found = EventAccumulator(str(events))
@@ -173,6 +170,22 @@ def test_the_trackers_get_what_the_log_gets(small, tmp_path):
     losses = [event.value for event in found.Scalars("loss")]
     assert losses == pytest.approx([entry["loss"] for entry in log(out)])
     assert "dev/human" in found.Tags()["scalars"]
+
+
+def test_a_tracker_that_is_not_installed_is_told(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    result = small.train(tmp_path / "run", "--track", "wandb")
+    fails(result, "--track is wandb, which is not installed: pip install wandb")
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_of_one_process_may_differ_in_precision(pairs, encoder):
+    found = [
+        updated(pairs, encoder, replace(PLAIN, precision=name))[0].loss for name in ("float32", "bfloat16", "float32")
+    ]
+    assert found[0] == found[2]
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+    assert found[1] != found[0]
 
 
 def test_a_stopped_run_goes_on_with_its_folder_alone(small, tmp_path):

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefmodel.errors import missing_extra
-from prefmodel.files import whole_file
+from prefmodel.picture import new_figure, save_figure
 from prefmodel.report import HEADINGS
 from training.ablate_results import headlines
 from training.ablate_rungs import ALL, START, on_ladder
@@ -28,16 +27,13 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # without pyplot, which would keep the figure and look for a display
-    except ImportError:
-        raise missing_extra("the picture of the ablation", "train") from None
     rungs, baselines = results["rungs"], results["baselines"]
     left = {name: found for name, found in rungs.items() if on_ladder(name)} | baselines
     right = {name: found for name, found in rungs.items() if not on_ladder(name)}
     right = {name: rungs[name] for name in (START, ALL) if right and name in rungs} | right
     points, cells = 0.34 * max(len(left), len(right)), 0.34 * (len(rungs) + len(baselines))
-    figure = Figure(figsize=(13, 3.6 + points + cells), layout="constrained")
+    size = (13, 3.6 + points + cells)
+    figure = new_figure("the picture of the ablation", "train", figsize=size, layout="constrained")
     top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.5 + points, 1.9 + cells))[:, 0]
     panels = [("the ladder of axioms", left), *([("one left out, or some alone", right)] if right else [])]
     axes = top.subplots(1, len(panels), sharex=True, squeeze=False)[0]
@@ -49,8 +45,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     text = f"Human labels, 95% intervals over questions; {about['pairs']:,} pairs a rung, dots: {seeds} seeds"
     top.suptitle(text.removesuffix("s" * (seeds == 1)), fontsize=12, x=0.01, ha="left")
     _heat(bottom, {**rungs, **baselines}, results["sets"])
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    save_figure(figure, path)
 
 
 def _points(axes: Any, title: str, rows: Mapping[str, Any], heads: Mapping[str, str]) -> None:

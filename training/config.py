@@ -148,7 +148,8 @@ class TrainConfig:
         chunk_pairs: pairs behind one backward pass of a process; fewer take less memory. 0 for all of its share.
         batch_tokens: padded tokens in one forward pass; a small number suits the caches of a CPU.
         group_questions: keep the pairs of a question in one update, where an answer of several pairs is read once.
-        curriculum: from easy pairs to hard ones in the first epoch, as far as pairs say how hard they are.
+        curriculum: from easy pairs to hard ones in the first epoch. How hard it is, 0 to 1, a pair has to say itself,
+            by `difficulty` in its provenance; of our axioms `strength` does. Others come at random.
         learning_rate: peak, for the encoder; it rises linearly over `warmup` and falls to zero along a cosine.
         head_learning_rate: peak, for the heads.
         warmup: share of the updates, below 1.

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefmodel.errors import missing_extra
-from prefmodel.files import whole_file
+from prefmodel.picture import new_figure, save_figure
 
 BLUE, GREY, LIGHT = "#2f6690", "#8a8f98", "#b9c9d6"
 SMOOTH = 0.03
@@ -25,14 +24,11 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # without pyplot, which would keep the figure and look for a display
-        from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-    except ImportError:
-        raise missing_extra("the picture of the curves", "train") from None
+    figure = new_figure("the picture of the curves", "train", figsize=(13, 4), layout="constrained")
     if not entries:
         return
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
     loss, norm, dev = figure.subplots(1, 3)
     steps = [entry["step"] for entry in entries]
     _curve(loss, steps, [entry["loss"] for entry in entries], "loss of a pair")
@@ -50,8 +46,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#eeeeee")
         axes.set_axisbelow(True)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    save_figure(figure, path)
 
 
 def running_mean(values: Sequence[float], width: int) -> list[float]:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import Tensor
 
 from prefmodel.batching import length_batches
 from prefmodel.encoding import Encoding, PairEncoder
+from prefmodel.errors import InputError
 from prefmodel.types import CONTRIBUTIONS
 from training.config import ObjectiveConfig, TrainConfig
 from training.data import EncodedPair
@@ -50,19 +53,27 @@ def accelerator(config: TrainConfig, trackers: Sequence[str] = (), folder: str |
     """Return what places the work: the devices and processes that `accelerate launch` or `torchrun` set, else one.
 
     Args:
-        config: has the precision; "auto" is what the device does in hardware, or what `accelerate launch` was told.
+        config: has the precision, which holds whatever `accelerate launch` was told.
         trackers: names that accelerate knows, such as "tensorboard" and "wandb".
         folder: for the trackers' files.
+
+    Raises:
+        InputError: a tracker is not installed.
     """
+    for name in trackers:
+        try:
+            import_module(name)  # accelerate would pass over what is missing without a word
+        except ImportError:
+            raise InputError(f"--track is {name}, which is not installed: pip install {name}") from None
     on_gpu = torch.cuda.is_available()
-    precision = {"bfloat16": "bf16", "float32": "no", "auto": None}[config.precision]
-    if precision is None and has_bfloat16("cuda" if on_gpu else "cpu"):
-        precision = "bf16"
+    half = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16("cuda" if on_gpu else "cpu"))
+    # Accelerate keeps the precision of the first run of a process for all that follow.
+    AcceleratorState._reset_state()
     # The other processes wait while the main one builds the pairs, or asks teachers: longer than torch would let them.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     return Accelerator(
         cpu=not on_gpu,
-        mixed_precision=precision,
+        mixed_precision="bf16" if half else "no",
         log_with=list(trackers) or None,
         project_dir=folder,
         kwargs_handlers=[patience],
@@ -192,7 +203,8 @@ class Engine:
             return labels
         sides = [pairs[i].chosen for i in own] + [pairs[i].rejected for i in own]
         with torch.no_grad():
-            said = forward(self._teacher, self.encoder, sides, self._config.batch_tokens)[:, RELEVANCE]
+            half = self.place.mixed_precision == "bf16"
+            said = forward(self._teacher, self.encoder, sides, self._config.batch_tokens, half)[:, RELEVANCE]
         labels.relevance[own] = said[: len(own)] - said[len(own) :]
         return labels
 

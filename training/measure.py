@@ -44,7 +44,11 @@ def contributions(
 
 
 def accuracy_by_axiom(
-    net: nn.Module, encoder: PairEncoder, pairs: Sequence[PreferencePair], batch_tokens: int
+    net: nn.Module,
+    encoder: PairEncoder,
+    pairs: Sequence[PreferencePair],
+    batch_tokens: int,
+    bfloat16: bool | None = None,
 ) -> dict[str, float]:
     """Return the share of pairs whose chosen answer scores higher, for each axiom; ties count half.
 
@@ -53,13 +57,14 @@ def accuracy_by_axiom(
         encoder: of its inputs.
         pairs: may be none.
         batch_tokens: padded tokens of one batch.
+        bfloat16: as for `contributions`.
 
     Raises:
         PrefModelError: a score is infinite or not a number.
     """
     questions = [p.question for p in pairs]
     sides = encoder.encode_batch(questions + questions, [p.chosen for p in pairs] + [p.rejected for p in pairs])
-    scores = contributions(net, encoder, sides, batch_tokens).sum(1)
+    scores = contributions(net, encoder, sides, batch_tokens, bfloat16).sum(1)
     if not np.isfinite(scores).all():
         raise PrefModelError("the model's scores are infinite or not numbers; train.learning_rate may be too high")
     margins: dict[str, list[float]] = defaultdict(list)

@@ -14,7 +14,7 @@ from prefmodel.files import read_pairs, whole_file, write_pairs
 from training.data import RunData
 from training.recipe import Recipe
 
-RECIPE, DATA, LOG, RESULT, BEST = "recipe.json", "data.json", "log.jsonl", "run.json", "best"
+RECIPE, DATA, LOG, RESULT, BEST, OLD = "recipe.json", "data.json", "log.jsonl", "run.json", "best", "best.old"
 DISTIL = "distil"
 """Folder of the teachers' scores; all that there is of a run that was stopped while it made them."""
 PAIRS = {"train": "pairs/train.jsonl.gz", "dev": "heldout/dev.jsonl.gz", "test": "heldout/test.jsonl.gz"}
@@ -86,11 +86,17 @@ class RunFolder:
 
     def put_best(self, fresh: Path) -> None:
         """Put a checkpoint, written beside it, into the place of the best one so far."""
-        best = self.path / BEST
-        old = self.path / f"{BEST}.old"
+        best, old = self.path / BEST, self.path / OLD
         if best.exists():
             os.replace(best, old)
         os.replace(fresh, best)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def settle_best(self) -> None:
+        """Put the best checkpoint back where a kill in the middle of `put_best` left none."""
+        best, old = self.path / BEST, self.path / OLD
+        if old.exists() and not best.exists():
+            os.replace(old, best)
         shutil.rmtree(old, ignore_errors=True)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
@@ -99,7 +105,9 @@ class RunFolder:
 
 
 def stopped_recipe(path: str | Path) -> Recipe:
-    """Return the recipe of a run that was stopped; raise InputError when the folder holds none."""
+    """Return the recipe of a run that was stopped; raise InputError when the folder holds none, or a finished one."""
+    if (Path(path) / RESULT).exists():
+        raise InputError(f"--resume is {path}, which holds a finished run; allowed: the folder of one that was stopped")
     try:
         return Recipe.from_dict(json.loads((Path(path) / RECIPE).read_text()))
     except (OSError, ValueError) as error:

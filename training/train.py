@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from tqdm import tqdm
 
 from prefmodel.encoding import PairEncoder
 from prefmodel.errors import InputError, PrefModelError, one_line
 from prefmodel.files import sha256
+from prefmodel.types import PreferencePair
 from training import data
 from training.ctrl_c import CtrlC
 from training.engine import Engine, accelerator
@@ -54,7 +55,7 @@ def train(
 
     The folder gets the model (`config.json`, `model.safetensors`, `heads.safetensors`, `tokenizer.json`), `run.json`
     (recipe, data with hashes, counts, results, versions), `log.jsonl` (a line an update: loss, gradient, speed, now
-    and then development accuracy), `curves.png`, `evaluation.md` (the test pairs beside trivial baselines), and all
+    and then development accuracy), `curves.png`, `evaluation/` (the test pairs beside trivial baselines), and all
     pairs in `pairs/` and `heldout/`. The same call in the same folder goes on where an interrupted one stopped, and
     ends with the weights that it would have had without the interruption.
 
@@ -122,6 +123,7 @@ class Run:
         self._seed_random(random)
         if self.place.is_main_process:
             self.folder.rewind_log(progress.step)
+        self.place.wait_for_everyone()  # all read it, to judge what follows alike
         if self._tracked:
             self.place.init_trackers("prefmodel", _flat(self.recipe.to_dict()))
         stop = len(steps) if max_steps is None else min(len(steps), progress.step + max_steps)
@@ -149,6 +151,7 @@ class Run:
             elif run is None:
                 raise InputError(f"--resume is {self.folder.path}, where no pairs are yet; allowed: RECIPE and --data")
             settle(self.folder.path)
+            self.folder.settle_best()
         self.place.wait_for_everyone()
         run = self.folder.begun()
         if run is None:
@@ -177,7 +180,7 @@ class Run:
         steps: Sequence[Sequence[int]],
         stop: int,
         progress: Progress,
-        looked_at: Sequence[Any],
+        looked_at: Sequence[PreferencePair],
         ctrl_c: CtrlC,
     ) -> Progress:
         watch, options = Watch(), self.options
@@ -208,8 +211,9 @@ class Run:
                     "seconds": round(seconds, 1),
                 }
                 if done % options.eval_every == 0 or done == len(steps):
-                    entry["dev"] = accuracy_by_axiom(Scores(engine.net), self.encoder, looked_at, options.batch_tokens)
-                    self.say(f"step {done} of {len(steps)}, {seconds:.0f} s, development accuracy {entry['dev']}")
+                    entry["dev"] = self._accuracy(Scores(engine.net), looked_at)
+                    told = f"development accuracy {entry['dev']}" if looked_at else f"loss {found.loss:.3f}"
+                    self.say(f"step {done} of {len(steps)}, {seconds:.0f} s, {told}")
                     progress = self._look(engine, progress, entry["dev"])
                 elif done % 10 == 0 and not shown:
                     speed = done * options.step_pairs / seconds
@@ -221,6 +225,11 @@ class Run:
                 if done % options.save_every == 0:
                     self._save(engine, progress)
         return progress
+
+    def _accuracy(self, net: nn.Module, pairs: Sequence[PreferencePair]) -> dict[str, float]:
+        """Return the accuracy of a net by axiom, computed in the precision of the training."""
+        half = self.place.mixed_precision == "bf16"
+        return accuracy_by_axiom(net, self.encoder, pairs, self.options.batch_tokens, half)
 
     def _look(self, engine: Engine, progress: Progress, accuracy: dict[str, float]) -> Progress:
         """Keep the weights if the development pairs are told as well as never before; a later look wins a tie."""
@@ -298,7 +307,7 @@ class Run:
             self._write_model(net, path)
             self.say(f"the weights of update {kept} are kept; measuring on the held-out test pairs")
             net = net.to(self.place.device)
-            test_accuracy = accuracy_by_axiom(net, self.encoder, run.test, self.options.batch_tokens)
+            test_accuracy = self._accuracy(net, run.test)
             write_results(self.folder, net, self.encoder, run.test, self.options.batch_tokens)
             facts: dict[str, Any] = {
                 "recipe": self.recipe.to_dict(),

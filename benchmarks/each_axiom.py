@@ -1,6 +1,6 @@
 """One short training on each axiom alone: can it be learned from, and what does it do to human labels?
 
-usage: python -m benchmarks.axioms PAIRS --base FOLDER --labels FILE ... [--out FOLDER]
+usage: python -m benchmarks.each_axiom PAIRS --base FOLDER --labels FILE ... [--out FOLDER]
 
 PAIRS is what `prefmodel pairs` wrote. Every training starts from the same base with the same number of pairs, and is
 measured on pairs of its axiom and on human labels, all with questions of the splits that no training sees. A run that
