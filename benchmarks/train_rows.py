@@ -1,10 +1,10 @@
-"""Which pairs `benchmarks/train.py` trains on: drawn from files of pairs, evenly over their axioms."""
+"""Which pairs `benchmarks/train.py` trains on: all those of questions that are drawn from files of pairs."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import zip_longest
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 
@@ -17,23 +17,30 @@ from training.data import encode
 from training.model import load_tokenizer
 
 
-def draw(paths: Iterable[Path], count: int, seed: int) -> list[PreferencePair]:
-    """Return pairs by axiom in turn, up to `count` of each axiom, drawn at random; dialogues are left out.
+def draw(paths: Sequence[Path], count: int, seed: int) -> list[PreferencePair]:
+    """Return pairs, question by question in a random order, with all pairs of each; dialogues are left out.
 
-    Peers take a question as one text, so a dialogue would not be the same input for all.
+    A run trains on all pairs of a question too, so as many of them share an answer as in a run.
+
+    Args:
+        paths: files of pairs; they are read twice.
+        count: pairs to return, at least, where the files have as many.
+        seed: of the order.
     """
-    random, seen, kept = Random(seed), Counter[str](), defaultdict[str, list[PreferencePair]](list)
+    sizes = Counter(pair.question for pair in _texts(paths))
+    order = Random(seed).sample(sorted(sizes), len(sizes))
+    before = accumulate((sizes[question] for question in order), initial=0)
+    found: dict[str, list[PreferencePair]] = {q: [] for q, n in zip(order, before, strict=False) if n < count}
+    for pair in _texts(paths):
+        if pair.question in found:
+            found[pair.question].append(pair)
+    return [pair for pairs in found.values() for pair in pairs]
+
+
+def _texts(paths: Iterable[Path]) -> Iterator[PreferencePair]:
+    """Yield the pairs whose question is one text: peers take no dialogues, so these would not be the same input."""
     for path in paths:
-        for pair in read_pairs(path):
-            if not isinstance(pair.question, str):
-                continue
-            seen[pair.axiom] += 1
-            if len(kept[pair.axiom]) < count:
-                kept[pair.axiom].append(pair)
-            elif (place := random.randrange(seen[pair.axiom])) < count:
-                kept[pair.axiom][place] = pair
-    turns = zip_longest(*(random.sample(pairs, len(pairs)) for _, pairs in sorted(kept.items())))
-    return [pair for turn in turns for pair in turn if pair is not None]
+        yield from (pair for pair in read_pairs(path) if isinstance(pair.question, str))
 
 
 def write_rows(path: Path, pool: Sequence[PreferencePair], count: int, base: Path, encoding: EncodingConfig) -> Path:

@@ -19,7 +19,7 @@ from export.calibrate import fit_temperature
 from export.card import card
 from export.graph import write_graph
 from export.half import check_half, write_half
-from export.parity import Parity, check, parity
+from export.parity import Parity, check, check_pairs, parity
 from export.quantize import write_int8
 from export.tokenizer_settings import tokenizer_settings
 from prefmodel.baselines import bm25, longer
@@ -101,6 +101,8 @@ def export(
     reference = sample_by_axiom(pairs.dev, ANCHOR_PAIRS)
     human = [pair for pair in pairs.dev if pair.axiom == "human"]
     compared = Random(0).sample(pairs.test, min(PARITY_PAIRS, len(pairs.test)))
+    if {"int8", "float16"} & set(precisions):
+        check_pairs(len(compared))
     say(f"scoring {len(reference) + len(human)} development and {len(compared)} test pairs with torch")
     anchor(net, torch_scores(net, encoder, reference, bfloat16=None))
     temperature = 1.0

@@ -95,10 +95,15 @@ def parity(torch_scores: FLOAT, graph_scores: FLOAT, temperature: float) -> Pari
     )
 
 
+def check_pairs(pairs: int) -> None:
+    """Raise PrefModelError if so few pairs cannot tell whether a reduced-precision graph is close."""
+    if pairs < SMALLEST:
+        raise PrefModelError(f"parity is measured on {pairs} pairs; allowed: at least {SMALLEST}")
+
+
 def check(result: Parity, precision: str = "int8") -> None:
     """Raise PrefModelError if a reduced-precision graph is too far from the torch model, or there are too few pairs."""
-    if result.pairs < SMALLEST:
-        raise PrefModelError(f"parity was measured on {result.pairs} pairs; allowed: at least {SMALLEST}")
+    check_pairs(result.pairs)
     if result.flipped > MOST_FLIPPED:
         share = f"{result.flipped:.2%} of the clear pairs"
         raise PrefModelError(f"{precision} flips {share}; allowed: at most {MOST_FLIPPED:.0%}")

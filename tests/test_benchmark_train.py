@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from random import Random
 
@@ -11,7 +13,7 @@ import pytest
 
 from benchmarks.train_report import OURS, lead, operations, report
 from benchmarks.train_rows import draw
-from prefmodel.files import write_pairs
+from prefmodel.files import read_pairs, write_pairs
 from prefmodel.types import PreferencePair
 from tests.small_base import write_base
 
@@ -26,22 +28,28 @@ def text(random: Random, words: int) -> str:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Many pairs of one axiom and few of another; one is a pair of like sides."""
+    """Pairs of two axioms, several of a question."""
     random = Random(0)
     found = [
-        PreferencePair(text(random, 6), text(random, 20), text(random, 8), axiom=axiom, source="demo")
+        PreferencePair(f"{WORDS[i % 8]} {WORDS[i // 32]}?", text(random, 20), text(random, 8), axiom=axiom, source="demo")
         for axiom, count in (("human", 40), ("relevance", 6))
-        for _ in range(count)
+        for i in range(count)
     ]
     path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl.gz"
     write_pairs(path, found)
     return path
 
 
-def test_pairs_are_drawn_evenly_over_axioms(pairs: Path) -> None:
-    found = [pair.axiom for pair in draw([pairs], 10, seed=0)]
-    assert found == ["human", "relevance"] * 6 + ["human"] * 4
-    assert draw([pairs], 10, seed=0) != draw([pairs], 10, seed=1)
+def test_all_pairs_of_a_question_are_drawn_together(pairs: Path) -> None:
+    found = draw([pairs], 10, seed=0)
+    questions = [pair.question for pair in found]
+    everything = Counter(pair.question for pair in read_pairs(pairs))
+    assert len(found) >= 10
+    assert len(set(questions)) < len(questions)
+    assert Counter(questions) == {question: everything[question] for question in questions}
+    assert len(list(groupby(questions))) == len(set(questions))
+    assert draw([pairs], 10, seed=1) != found
+    assert len(draw([pairs], 999, seed=0)) == 46
 
 
 def test_the_benchmark_in_small(pairs: Path, tmp_path: Path) -> None:

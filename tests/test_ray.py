@@ -112,7 +112,7 @@ class Running:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_same_files_as_the_local_engine(on_ray, model, tmp_path, monkeypatch, suffix):
     (tmp_path / "in").mkdir()
     monkeypatch.chdir(tmp_path)

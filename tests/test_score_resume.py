@@ -18,7 +18,7 @@ from tests.batch import CHUNK
 from tests.command import COMMAND, GOOD, QUESTION, fails
 from tests.tiny import build_bundle
 
-ROWS = 120_000  # some seconds of work for the tiny model, so that a run can be killed in the middle
+ROWS = 40_000  # some seconds of work for the tiny model, so that a run can be killed in the middle
 HALF = 1500 // CHUNK * CHUNK
 BEFORE_2001 = 2000 // CHUNK * CHUNK
 

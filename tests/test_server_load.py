@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -180,7 +181,11 @@ def test_an_overloaded_server_says_so_and_recovers(server):
 
 
 class Client(threading.Thread):
-    """Asks again and again on one connection until it is refused; notes every request that got no answer."""
+    """Asks again and again on one connection until it is refused; notes every request that got no answer.
+
+    A server that ends closes connections on which nothing is asked, and a request may be on its way to it just then;
+    as HTTP has it (RFC 9112, section 9.3.1), a client then asks once more, on a new connection.
+    """
 
     def __init__(self, url: str, seed: int):
         super().__init__()
@@ -190,13 +195,21 @@ class Client(threading.Thread):
         with httpx.Client(base_url=self.url, timeout=60) as http:
             for question, answer in rows(100_000, self.seed):
                 try:
-                    response = http.post("/score", json={"question": question, "answers": [answer]})
-                    response.raise_for_status()
-                    self.answered += 1
+                    self.ask(http, {"question": question, "answers": [answer]})
                 except httpx.ConnectError:  # refused: it was not accepted
                     return
                 except httpx.HTTPError as error:
                     self.unanswered.append(repr(error))
+
+    def ask(self, http: httpx.Client, body: dict[str, Any]) -> None:
+        try:
+            response = http.post("/score", json=body)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if not self.answered:  # the connection was a new one
+                raise
+            response = http.post("/score", json=body)
+        response.raise_for_status()
+        self.answered += 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])

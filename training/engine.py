@@ -22,6 +22,7 @@ from prefmodel.errors import InputError
 from prefmodel.types import CONTRIBUTIONS
 from training.config import ObjectiveConfig, TrainConfig
 from training.data import EncodedPair
+from training.first_token import only_first_token
 from training.forward import forward
 from training.model import PreferenceNet
 from training.objective import Labels, objective
@@ -113,6 +114,8 @@ class Engine:
         predictor = masked_lm[0] if masked_lm else None
         self._masking = masked_lm[1] if masked_lm else None
         _prepare(net, config, place.device)
+        if predictor is None:  # which reads all tokens
+            only_first_token(net.classifier)
         if teacher is not None:
             _prepare(teacher, config, place.device)
         step_net = StepNet(net, predictor)

@@ -20,6 +20,7 @@ def bradley_terry(chosen: Tensor, rejected: Tensor, margin: Tensor, target: Tens
         margin: logits by which the two should differ, float [pairs].
         target: probability that the chosen answer is better, float [pairs].
 
+    >>> import torch
     >>> one, zero = torch.ones(1), torch.zeros(1)
     >>> round(bradley_terry(zero, zero, zero, one).item(), 4)
     0.6931
@@ -38,6 +39,7 @@ def smoothed(target: Tensor, smoothing: float) -> Tensor:
         target: probability that the chosen answer is better, float [pairs].
         smoothing: 0 to below 1/2.
 
+    >>> import torch
     >>> smoothed(torch.tensor([1.0, 0.5, 0.0]), 0.1)
     tensor([0.9000, 0.5000, 0.1000])
     """
