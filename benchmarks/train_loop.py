@@ -3,8 +3,8 @@
 The one argument is JSON with the worker's options. The first line on stdout is JSON with facts; each line on stdin asks
 for one round, whose record is a line of JSON on stdout: `seconds`, from the first batch to the end of the last update;
 `cpu_seconds`, those of all its threads meanwhile, which other work on the machine disturbs less; `tokens` that were
-read, `squares` (the sum of the squared lengths of inputs), `padded` (tokens with padding), and `memory`, the most that
-was resident so far, MiB. A small update goes before all rounds, as a warm-up.
+read, `squares` (the sum of the squared lengths of inputs), `padded` (tokens with padding), `memory`, the most that was
+resident so far, MiB, and `spared`, the weights that hardly a token passes. A small update goes before all rounds, as a warm-up.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ class Loaded:
         classifier: the transformers model, of which inputs are counted.
         train: makes the updates of the first so many pairs, and returns how long it took.
         packages: whose versions are told.
+        spared: weights that hardly a token passes.
     """
 
     classifier: Any
     train: Callable[[int], Times]
     packages: tuple[str, ...]
+    spared: int = 0
 
 
 class Counted:
@@ -105,6 +107,7 @@ def serve(load: Callable[[Options], Loaded]) -> None:
         seconds, cpu_seconds = loaded.train(pairs)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         record = {"seconds": seconds, "cpu_seconds": cpu_seconds, "pairs": pairs, "memory": memory, **counted.take()}
+        record["spared"] = loaded.spared
         print(json.dumps(record), file=answers, flush=True)
 
 

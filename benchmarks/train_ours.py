@@ -36,7 +36,7 @@ def load(options: Options) -> Loaded:
             engine.apply()
         return since(began)
 
-    return Loaded(net.classifier, train, ("prefmodel", "torch", "transformers", "accelerate"))
+    return Loaded(net.classifier, train, ("prefmodel", "torch", "transformers", "accelerate"), engine.spared)
 
 
 if __name__ == "__main__":

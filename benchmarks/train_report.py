@@ -26,8 +26,9 @@ HEAD = (
 )
 
 FORMULA = (
-    "Operations: 6 N t + 12 L w s, for forward and backward: N parameters outside of embedding tables, t tokens "
-    "without padding, L layers, w width, s the sum of the squared lengths of the inputs."
+    "Operations: 6 N t + 12 L w s, for forward and backward: N parameters outside of embedding tables, without those "
+    "that only first tokens pass, t tokens without padding, L layers, w width, s the sum of the squared lengths of the "
+    "inputs. An input that stands in several pairs counts as often as it is read."
 )
 
 
@@ -35,11 +36,11 @@ def operations(record: Mapping[str, float], sizes: Mapping[str, int]) -> float:
     """Return the operations of a round; the first term is that of the weights, the second that of attention.
 
     >>> sizes = {"parameters": 10, "layers": 2, "width": 4}
-    >>> operations({"tokens": 5, "squares": 13}, sizes)
-    1548
+    >>> operations({"tokens": 5, "squares": 13, "spared": 2}, sizes)
+    1488
     """
     attention = 12 * sizes["layers"] * sizes["width"] * record["squares"]
-    return 6 * sizes["parameters"] * record["tokens"] + attention
+    return 6 * (sizes["parameters"] - record["spared"]) * record["tokens"] + attention
 
 
 def rates(results: Mapping[str, Any], name: str, length: int) -> list[float]:

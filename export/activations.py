@@ -23,11 +23,13 @@ class Activations:
     Args:
         low, high: smallest and largest value of each channel, float32 [channels].
         rows: a sample of tokens, float32 [sample, channels].
+        first: whether the products see the first token alone.
     """
 
     low: FLOAT
     high: FLOAT
     rows: FLOAT
+    first: bool = False
 
 
 def products(graph: OnnxGraph) -> list[onnx.NodeProto]:
@@ -41,7 +43,8 @@ def record(
 ) -> dict[str, Activations]:
     """Run a graph and return what goes into its products, by the name of the tensor.
 
-    Products that see one vector for each text (the pooling, the heads) are left out.
+    The pooling and the heads, which see one vector for each text, are left out; the end of a last layer that goes on
+    with the first token alone is not.
 
     Args:
         model: the graph; it is not changed.
@@ -66,14 +69,17 @@ def record(
         tokens = batch[inputs[0]].shape[1]
         picked = np.union1d([0], generator.choice(tokens, min(rows, tokens), replace=False))
         for name, value in zip(names, values, strict=True):
-            if value.ndim == 3 and value.shape[:2] == (1, tokens):
+            if value.ndim == 3 and value.shape[:2] in ((1, tokens), (1, 1)):
                 seen = value[0]
-                found.setdefault(name, []).append(Activations(seen.min(0), seen.max(0), seen[picked]))
+                first = len(seen) < tokens
+                sample = seen if first else seen[picked]
+                found.setdefault(name, []).append(Activations(seen.min(0), seen.max(0), sample, first))
     return {
         name: Activations(
             np.min([part.low for part in parts], 0),
             np.max([part.high for part in parts], 0),
             np.concatenate([part.rows for part in parts]),
+            any(part.first for part in parts),
         )
         for name, parts in found.items()
     }

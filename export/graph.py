@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from prefmodel.bundle_files import GRAPH_BYTES
 from prefmodel.encoding import INT
 from prefmodel.errors import PrefModelError
+from training.first_token import only_first_token
 from training.model import PreferenceNet
 
 OPSET = 18
@@ -53,7 +54,7 @@ def write_graph(net: PreferenceNet, path: Path, example: dict[str, INT]) -> None
     """Write a float32 graph with dynamic batch and length, its weights inside.
 
     Args:
-        net: the model; it is put into evaluation mode.
+        net: the model; it is put into evaluation mode, and its last layer reads on at the first token alone.
         path: the `.onnx` file.
         example: a padded batch of at least two inputs, int64 [batch, tokens] by name.
 
@@ -69,7 +70,9 @@ def write_graph(net: PreferenceNet, path: Path, example: dict[str, INT]) -> None
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if net.takes_type_ids else [])]
     # Plain products and a softmax: onnxruntime fuses and quantises these; torch's fused attention it would not know.
     net.classifier.set_attn_implementation("eager")
-    served = ServedNet(net.float().cpu()).eval()
+    net.float().cpu()
+    only_first_token(net.classifier)
+    served = ServedNet(net).eval()
     batch, tokens = torch.export.Dim("batch", min=1), torch.export.Dim("tokens", min=2)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not there
     with warnings.catch_warnings():

@@ -37,8 +37,8 @@ def write_int8(source: Path, target: Path, batches: Iterable[dict[str, INT]], le
       here, weights of 7 bits with a scale for each column. Fixed scales make a score independent of the other rows of
       its batch, and need no pass over the activations to find them. The mean of the error that is left is
       known, and taken off the bias.
-    - The products that suffer most may be left out; they become `MatMulNBits` with 8 bits and a scale for each 64
-      weights and activations, about four times slower.
+    - The products that suffer most may be left out, and those that see the first token alone are; they become
+      `MatMulNBits` with 8 bits and a scale for each 64 weights and activations, about four times slower.
     - Attention and GELU are fused; both stay float32, as do pooling and heads: they are a small part of the work, and
       every error in the heads goes straight to the score.
 
@@ -59,7 +59,8 @@ def write_int8(source: Path, target: Path, batches: Iterable[dict[str, INT]], le
             inputs.setdefault(node.input[0], []).append(node)
     weights = {name: np.concatenate([_weight(graph, n) for n in nodes], axis=1) for name, nodes in inputs.items()}
     scales = {name: choose_scale(seen[name], weights[name]) for name in inputs}
-    worst = sorted(inputs, key=lambda name: -scales[name][1])[: round(left_out * len(inputs))]
+    worst = {*sorted(inputs, key=lambda name: -scales[name][1])[: round(left_out * len(inputs))]}
+    worst |= {name for name in inputs if seen[name].first}  # few to choose scales on, and little to gain
     for name, nodes in inputs.items():
         if name not in worst:
             _whole_products(graph, name, nodes, seen[name], scales[name][0])

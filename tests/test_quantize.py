@@ -87,8 +87,8 @@ def test_other_quantisers_take_the_float32_graph(graphs, tmp_path):
 
 
 def test_every_product_is_one_of_whole_numbers(graphs):
-    assert kinds(graphs["int8"]).count("MatMulIntegerToFloat") == 12  # six in each layer
-    assert "MatMulNBits" not in kinds(graphs["int8"])
+    assert kinds(graphs["int8"]).count("MatMulIntegerToFloat") == 10  # six in each layer, but for the last two
+    assert kinds(graphs["int8"]).count("MatMulNBits") == 2  # which see the first token alone
     assert kinds(graphs["blocks"]).count("MatMulNBits") == 12
     assert "MatMulIntegerToFloat" not in kinds(graphs["blocks"])
 

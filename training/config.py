@@ -147,7 +147,8 @@ class TrainConfig:
         step_pairs: pairs behind one update, over all processes.
         chunk_pairs: pairs behind one backward pass of a process; fewer take less memory. 0 for all of its share.
         batch_tokens: padded tokens in one forward pass; a small number suits the caches of a CPU.
-        group_questions: keep the pairs of a question in one update, where an answer of several pairs is read once.
+        group_questions: keep the pairs of a question in one update, where an answer of several pairs is read once
+            (arXiv 2203.02155, section 3.5). An update then has `step_pairs` pairs at most, and often some fewer.
         curriculum: from easy pairs to hard ones in the first epoch. How hard it is, 0 to 1, a pair has to say itself,
             by `difficulty` in its provenance; of our axioms `strength` does. Others come at random.
         learning_rate: peak, for the encoder; it rises linearly over `warmup` and falls to zero along a cosine.
@@ -176,7 +177,7 @@ class TrainConfig:
     step_pairs: int = 32
     chunk_pairs: int = 0
     batch_tokens: int = 1024
-    group_questions: bool = False
+    group_questions: bool = True
     curriculum: bool = False
     learning_rate: float = 3e-5
     head_learning_rate: float = 3e-4

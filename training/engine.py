@@ -114,8 +114,8 @@ class Engine:
         predictor = masked_lm[0] if masked_lm else None
         self._masking = masked_lm[1] if masked_lm else None
         _prepare(net, config, place.device)
-        if predictor is None:  # which reads all tokens
-            only_first_token(net.classifier)
+        self.spared = 0 if predictor else only_first_token(net.classifier)  # the predictor reads all tokens
+        """Weights that only first tokens pass."""
         if teacher is not None:
             _prepare(teacher, config, place.device)
         step_net = StepNet(net, predictor)

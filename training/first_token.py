@@ -9,8 +9,11 @@ from torch import Tensor, nn
 
 from training.backbones import logits
 
+FEED_FORWARD = ("intermediate", "output")
+"""The parts of a layer that come after its attention, as BERT and its kin name them."""
 
-def only_first_token(classifier: Any) -> bool:
+
+def only_first_token(classifier: Any) -> int:
     """Let the last layer of a classifier take its feed-forward step at the first token only, where that changes nothing.
 
     All tokens are attended to as before, so the logits stay the same; of six layers one ninth of the products with
@@ -21,17 +24,17 @@ def only_first_token(classifier: Any) -> bool:
         classifier: a transformers model for sequence classification; its last hidden state then has one token.
 
     Returns:
-        Whether the last layer was changed.
+        How many weights only first tokens pass from now on; 0 where all is left as it was.
 
     >>> from transformers import BertConfig, BertForSequenceClassification
     >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, num_labels=1)
     >>> net = BertForSequenceClassification(config)
     >>> only_first_token(net), net.bert(torch.ones(2, 5, dtype=torch.long)).last_hidden_state.shape
-    (True, torch.Size([2, 1, 8]))
+    (52248, torch.Size([2, 1, 8]))
     """
     layer = _last_layer(classifier)
     if layer is None:
-        return False
+        return 0
     before = _try(classifier)
     hook = layer.get_submodule("attention").register_forward_hook(_first)
     try:
@@ -41,18 +44,18 @@ def only_first_token(classifier: Any) -> bool:
     blind = torch.equal(before[0], before[1])  # heads of zeros would hide a difference
     if blind or after is None or not torch.allclose(before, after, rtol=1e-4, atol=1e-5):
         hook.remove()
-        return False
-    return True
+        return 0
+    return sum(p.numel() for name in FEED_FORWARD for p in layer.get_submodule(name).parameters())
 
 
 def _last_layer(classifier: Any) -> nn.Module | None:
-    """Return the last layer if it is attention followed by `intermediate` and `output`, as BERT and its kin name them."""
+    """Return the last layer if it is attention followed by `FEED_FORWARD`."""
     size = getattr(classifier.config, "num_hidden_layers", 0)
     stacks = [module for module in classifier.modules() if isinstance(module, nn.ModuleList) and len(module) == size]
     if len(stacks) != 1 or not size:
         return None
     last: nn.Module = stacks[0][-1]
-    return last if {"attention", "intermediate", "output"} <= dict(last.named_children()).keys() else None
+    return last if {"attention", *FEED_FORWARD} <= dict(last.named_children()).keys() else None
 
 
 def _try(classifier: Any) -> Tensor:
