@@ -4,7 +4,8 @@ usage: python -m benchmarks.each_axiom PAIRS --base FOLDER --labels FILE ... [--
 
 PAIRS is what `prefmodel pairs` wrote. Every training starts from the same base with the same number of pairs, and is
 measured on pairs of its axiom and on human labels, all with questions of the splits that no training sees. A run that
-is there is not made again, so a stopped command goes on.
+is there is not made again, so a stopped command goes on. Pairs of which neither side is better, as those of
+invariance, are left out: alone they teach to give all answers the same score.
 """
 
 from __future__ import annotations
@@ -89,25 +90,17 @@ def remembered(scores: Scorer) -> Scorer:
     return scored
 
 
-def moved(pairs: Sequence[PreferencePair], scores: Scorer) -> float:
-    """Return the mean absolute margin as a share of the standard deviation of all scores."""
-    questions = [pair.question for pair in pairs]
-    good, bad = (scores(questions, [getattr(p, side) for p in pairs]) for side in ("chosen", "rejected"))
-    return float(np.abs(good - bad).mean() / np.concatenate([good, bad]).std())
-
-
 def measured(
     axiom: Sequence[PreferencePair], human: Sequence[PreferencePair], scorers: Mapping[str, Scorer]
 ) -> dict[str, dict[str, list[float]]]:
     """Return accuracy, its interval and the number of pairs by scorer, on the axiom's pairs and on human labels."""
     found = evaluate_pairs(human, scorers)
     gain = pool([found]).differences["start"]
-    out = {"human": _numbers(found), "gain": {"trained": [gain.value, gain.low, gain.high, found.pairs]}}
-    if all(pair.target == 0.5 for pair in axiom):
-        out["moved"] = {name: [moved(axiom, found)] for name, found in scorers.items()}
-    else:
-        out["axiom"] = _numbers(evaluate_pairs(axiom, scorers))
-    return out
+    return {
+        "human": _numbers(found),
+        "gain": {"trained": [gain.value, gain.low, gain.high, found.pairs]},
+        "axiom": _numbers(evaluate_pairs(axiom, scorers)),
+    }
 
 
 def _numbers(result: FileResult) -> dict[str, list[float]]:
@@ -123,10 +116,7 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) ->
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for name, found in results.items():
         gain, low, high, _ = found["gain"]["trained"]
-        if "axiom" in found:
-            own = [_cell(found["axiom"][who]) for who in ("trained", "start", "longer", "bm25")]
-        else:
-            own = [f"moves by {found['moved'][who][0]:.3f} sd" for who in ("trained", "start")] + ["-", "-"]
+        own = [_cell(found["axiom"][who]) for who in ("trained", "start", "longer", "bm25")]
         human = _cell(found["human"]["trained"])
         yield f"| {name} | {' | '.join(own)} | {human} | {gain:+.3f} [{low:+.3f}, {high:+.3f}] |"
     rows = next(iter(results.values()))["human"]
@@ -161,7 +151,8 @@ def main() -> None:
     human = [pair for pair in labels if split_of(pair.question) != "train"]
     human = Random(given.seed).sample(human, min(given.human, len(human)))
     found = samples(read_pairs(given.pairs), given.count, given.seed)
-    wanted = given.axioms.split(",") if given.axioms else list(found)
+    taught = [axiom for axiom, parts in found.items() if any(pair.target > 0.5 for pair in parts["train"])]
+    wanted = given.axioms.split(",") if given.axioms else taught
     given.out.mkdir(parents=True, exist_ok=True)
     results = {}
     for name in wanted:

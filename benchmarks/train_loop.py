@@ -4,7 +4,8 @@ The one argument is JSON with the worker's options. The first line on stdout is 
 for one round, whose record is a line of JSON on stdout: `seconds`, from the first batch to the end of the last update;
 `cpu_seconds`, those of all its threads meanwhile, which other work on the machine disturbs less; `tokens` that were
 read, `squares` (the sum of the squared lengths of inputs), `padded` (tokens with padding), `memory`, the most that was
-resident so far, MiB, and `spared`, the weights that hardly a token passes. A small update goes before all rounds, as a warm-up.
+resident so far, MiB, and `spared`, the weights that hardly a token passes. A small update goes before all rounds, as a
+warm-up.
 """
 
 from __future__ import annotations

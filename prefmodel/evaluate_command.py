@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from prefmodel.arguments import one_question, one_text
 from prefmodel.baselines import bm25, longer
 from prefmodel.commands import backend_option
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
-from prefmodel.evaluation import FileResult, Scorer, evaluate_pairs, pool
+from prefmodel.evaluation import FileResult, PooledResult, Scorer, evaluate_pairs, pool
 from prefmodel.files import format_of, read_pairs, sha256
 from prefmodel.model import PreferenceModel
-from prefmodel.report import as_text, write_report
+from prefmodel.picture import new_figure
+from prefmodel.report import as_json, as_markdown, as_text, write_report
+from prefmodel.report_page import as_html
 from prefmodel.splits import SPLITS, split_of
 from prefmodel.types import PreferencePair, Question
 
@@ -28,12 +31,23 @@ CHUNK = 256
 """Answers that are scored between two signs of progress."""
 LOG_SECONDS = 10.0
 
+FORMS: Mapping[str, Callable[[Mapping[str, FileResult], PooledResult, Mapping[str, Any]], str]] = {
+    "text": lambda files, pooled, _: as_text(files, pooled),
+    "markdown": as_markdown,
+    "json": lambda *results: json.dumps(as_json(*results), indent=2, allow_nan=False),
+    "html": as_html,
+}
+"""What `--format` may be, and what writes it."""
+
 
 @click.command()
 @click.argument("pairs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", metavar="BUNDLE", help="Folder, or owner/name on the Hub; by default the package's own.")
 @click.option("--compare", metavar="BUNDLE", multiple=True, help="Another bundle to compare with; may be repeated.")
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for results.json and results.md.")
+@click.option(
+    "--format", "form", type=click.Choice(list(FORMS)), default="text", show_default=True, help="Of what is printed."
+)
 @click.option("--split", type=click.Choice(SPLITS), help="Keep only the pairs whose question is in this split.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the intervals.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default all that are usable.")
@@ -43,6 +57,7 @@ def evaluate(
     model: str | None,
     compare: tuple[str, ...],
     report: Path | None,
+    form: str,
     split: str | None,
     seed: int,
     threads: int | None,
@@ -52,7 +67,7 @@ def evaluate(
 
     Shows for each file how often the preferred answer scores higher, on all pairs and on those of about equal length,
     beside the longer answer, BM25 and other models. Intervals are 95% bootstraps over questions. Every file is read and
-    checked before the first is scored.
+    checked before the first is scored. The format html is one page with tables and pictures.
     """
     paths = _by_name(pairs)
     files = {name: _read(path, split) for name, path in paths.items()}
@@ -63,6 +78,9 @@ def evaluate(
         for name, bundle in _bundles(model, compare)
     }
     bm25([], [])  # says now, not after an hour, that bm25s is missing
+    if form == "html":
+        new_figure("the format html", "evaluate")
+    temperatures = {name: m.bundle.temperature for name, m in models.items()}
     about: dict[str, Any] = {
         "seed": seed,
         "split": split,
@@ -78,8 +96,8 @@ def evaluate(
             about["unfinished"] = unfinished = [name for name in files if name not in results]
             if unfinished:
                 click.echo(f"not evaluated: {', '.join(unfinished)}", err=True)
-            pooled = pool(list(results.values()), seed)
-            click.echo(as_text(results, pooled))
+            pooled = pool(list(results.values()), seed, temperatures)
+            click.echo(FORMS[form](results, pooled, about))
             if report is not None:
                 write_report(report, results, pooled, about)
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prefmodel.calibration import Calibration, calibration
 from prefmodel.errors import InputError, shown
 from prefmodel.intervals import BOOL, FLOAT, INT, Estimate, bootstrap, clustered_interval, estimates, interval
+from prefmodel.length_control import length_controlled
 from prefmodel.splits import question_text
 from prefmodel.types import PreferencePair, Question
 
@@ -48,9 +50,13 @@ class FileResult:
         gpt4_matched: the same on length-matched pairs.
         by_axiom: axiom to scorer to accuracy; empty unless there are several axioms.
         by_principle: the same by principle, "general" for none.
+        by_scenario: the same by scenario, for files whose pairs name several (`provenance["scenario"]`).
+        length_controlled: for each scorer, what a regression on length says for answers of equal length.
         correct: for each scorer, float64 [pairs]: 1 where chosen scored higher, .5 for a tie, else 0.
         clusters: int64 [pairs], the number of the question.
         is_matched: bool [pairs].
+        margins: for each scorer, score of chosen minus score of rejected, float64 [pairs].
+        ratio: log of the characters of chosen by those of rejected, float64 [pairs].
     """
 
     pairs: int
@@ -62,9 +68,13 @@ class FileResult:
     gpt4_matched: Estimate | None
     by_axiom: Mapping[str, Mapping[str, Estimate]]
     by_principle: Mapping[str, Mapping[str, Estimate]]
+    by_scenario: Mapping[str, Mapping[str, Estimate]]
+    length_controlled: Mapping[str, Estimate]
     correct: Mapping[str, FLOAT] = field(repr=False)
     clusters: INT = field(repr=False)
     is_matched: BOOL = field(repr=False)
+    margins: Mapping[str, FLOAT] = field(repr=False)
+    ratio: FLOAT = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,16 @@ class PooledResult:
         accuracy: accuracy over the pairs of all files.
         matched: the same on length-matched pairs; empty when there are none.
         differences: macro of the first scorer minus macro of each other one, from the same resampled questions.
+        length_controlled: what a regression on length says for answers of equal length, over the pairs of all files.
+        calibrations: of the scorers whose temperature is known: at temperature 1 and at their own.
     """
 
     macro: Mapping[str, Estimate]
     accuracy: Mapping[str, Estimate]
     matched: Mapping[str, Estimate]
     differences: Mapping[str, Estimate]
+    length_controlled: Mapping[str, Estimate]
+    calibrations: Mapping[str, tuple[Calibration, Calibration]]
 
 
 def correctness(margins: ArrayLike) -> FLOAT:
@@ -149,7 +163,10 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
         raise InputError("scorers is empty; allowed: at least one")
     clusters, is_matched = _question_numbers(kept), length_matched(kept)
     gpt4 = np.array([_gpt4(pair) for pair in kept])
-    correct = {name: correctness(_margins(kept, name, scorer)) for name, scorer in scorers.items()}
+    margins = {name: _margins(kept, name, scorer) for name, scorer in scorers.items()}
+    correct = {name: correctness(values) for name, values in margins.items()}
+    ratio = np.log([max(1, len(pair.chosen)) / max(1, len(pair.rejected)) for pair in kept])
+    scenarios = [str(pair.provenance.get("scenario") or "none") for pair in kept]
     labelled = ~np.isnan(gpt4)
 
     def accuracies(where: BOOL) -> dict[str, Estimate]:
@@ -158,7 +175,7 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
     def agreement(where: BOOL) -> Estimate | None:
         return estimates({"gpt4": gpt4}, clusters, where & labelled, seed).get("gpt4")
 
-    def groups(names: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+    def groups(names: Sequence[str], several: bool) -> dict[str, dict[str, Estimate]]:
         column = np.array(names)
         return {name: accuracies(column == name) for name in sorted(set(names))} if several else {}
 
@@ -171,19 +188,28 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
         matched=accuracies(is_matched),
         gpt4=agreement(labelled),
         gpt4_matched=agreement(is_matched),
-        by_axiom=groups([pair.axiom for pair in kept]),
-        by_principle=groups([pair.principle or "general" for pair in kept]),
+        by_axiom=groups([pair.axiom for pair in kept], several),
+        by_principle=groups([pair.principle or "general" for pair in kept], several),
+        by_scenario=groups(scenarios, len({*scenarios}) > 1),
+        length_controlled={name: length_controlled(values, ratio, clusters) for name, values in correct.items()},
         correct=correct,
         clusters=clusters,
         is_matched=is_matched,
+        margins=margins,
+        ratio=ratio,
     )
 
 
-def pool(results: Sequence[FileResult], seed: int = 0) -> PooledResult:
+def pool(results: Sequence[FileResult], seed: int = 0, temperatures: Mapping[str, float] | None = None) -> PooledResult:
     """Put the results of several files together; the first scorer is the one that the others are compared with.
 
     The macro average's interval resamples the questions within each file; the intervals of the pooled pairs resample
     all (file, question) at once.
+
+    Args:
+        results: of files, all of the same scorers.
+        seed: of the intervals.
+        temperatures: logits, of the scorers whose margins become probabilities.
 
     Raises:
         InputError: there is no result, or the results are of different scorers.
@@ -201,6 +227,8 @@ def pool(results: Sequence[FileResult], seed: int = 0) -> PooledResult:
     clusters = np.concatenate([r.clusters + offsets[i] for i, r in enumerate(results)])
     correct = dict(zip(names, np.concatenate(rows, axis=1), strict=True))
     is_matched = np.concatenate([r.is_matched for r in results])
+    ratio = np.concatenate([r.ratio for r in results])
+    margins = {name: np.concatenate([r.margins[name] for r in results]) for name in temperatures or {}}
     return PooledResult(
         macro={name: Estimate(float(values[i]), *interval(means[i]), count) for i, name in enumerate(names)},
         accuracy=estimates(correct, clusters, np.ones(len(clusters), np.bool_), seed),
@@ -209,6 +237,11 @@ def pool(results: Sequence[FileResult], seed: int = 0) -> PooledResult:
             name: Estimate(float(values[0] - values[i]), *interval(means[0] - means[i]), count)
             for i, name in enumerate(names)
             if i > 0
+        },
+        length_controlled={name: length_controlled(values, ratio, clusters) for name, values in correct.items()},
+        calibrations={
+            name: (calibration(margins[name], clusters, 1.0, seed), calibration(margins[name], clusters, t, seed))
+            for name, t in (temperatures or {}).items()
         },
     )
 

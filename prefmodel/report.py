@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prefmodel.calibration import Bin, Calibration
 from prefmodel.evaluation import Estimate, FileResult, PooledResult
 from prefmodel.files import whole_file
 
@@ -35,16 +36,18 @@ def as_text(files: Mapping[str, FileResult], pooled: PooledResult) -> str:
     demo                4  .625 [.250, 1.000]  .500 [?] (1)
     mean of 1 file      -  .625 [.250, 1.000]  -
     all pairs           4  .625 [.250, 1.000]  .500 [?] (1)
+    <BLANKLINE>
+    length-controlled, all pairs: longer answer .504 [.488, .520]
     """
-    tables = [_columns(rows) for rows in [_main_rows(files, pooled), *_group_rows(files).values()]]
+    tables = [_columns(rows) for rows in [main_rows(files, pooled), *group_rows(files).values()]]
     return "\n\n".join([tables[0], *_notes_block(files, pooled), *tables[1:]])
 
 
 def as_markdown(files: Mapping[str, FileResult], pooled: PooledResult, about: Mapping[str, Any]) -> str:
     """Return the report as Markdown; `about` (models, hashes, seed) becomes a list at its end."""
-    parts = ["# Evaluation", _pipes(_main_rows(files, pooled))]
-    parts += ["\n".join(f"- {note}" for note in _notes(files, pooled))] if _notes(files, pooled) else []
-    parts += [f"## {title}\n\n{_pipes(rows)}" for title, rows in _group_rows(files).items()]
+    parts = ["# Evaluation", _pipes(main_rows(files, pooled))]
+    parts += ["\n".join(f"- {note}" for note in notes_of(files, pooled))] if notes_of(files, pooled) else []
+    parts += [f"## {title}\n\n{_pipes(rows)}" for title, rows in group_rows(files).items()]
     parts += ["## About\n\n" + "\n".join(f"- {name}: `{json.dumps(value)}`" for name, value in about.items())]
     return "\n\n".join(parts) + "\n"
 
@@ -93,7 +96,8 @@ def _number(value: float, sign: str) -> str:
     return f"{value:{sign}.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:{sign}.3f}"
 
 
-def _main_rows(files: Mapping[str, FileResult], pooled: PooledResult) -> Rows:
+def main_rows(files: Mapping[str, FileResult], pooled: PooledResult) -> Rows:
+    """Return the heading and the rows of the table by file."""
     model, *others = pooled.accuracy
     judged = any(result.gpt4 for result in files.values())
     heading = ["file", "pairs", model, "length-matched (n)", *others]
@@ -115,11 +119,12 @@ def _cells(accuracy: Mapping[str, Estimate], matched: Mapping[str, Estimate]) ->
     return cells + [shown_estimate(accuracy[name]) for name in others]
 
 
-def _group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
-    """Return the tables by axiom and by principle of each file that has several axioms, by title."""
+def group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
+    """Return the tables by axiom, by principle and by scenario of each file that has several, by title."""
     tables = {}
     for name, result in files.items():
-        for word, groups in (("axiom", result.by_axiom), ("principle", result.by_principle)):
+        kinds = (("axiom", result.by_axiom), ("principle", result.by_principle), ("scenario", result.by_scenario))
+        for word, groups in kinds:
             if groups:
                 heading = [f"{name}, by {word}", "pairs", *(HEADINGS.get(s, s) for s in result.accuracy)]
                 rows = [
@@ -133,13 +138,21 @@ def _count(accuracy: Mapping[str, Estimate]) -> int:
     return next(iter(accuracy.values())).count
 
 
-def _notes(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]:
+def notes_of(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]:
+    """Return what the tables do not say, a sentence each."""
     model = next(iter(pooled.accuracy))
     minus = f"{HEADINGS.get(model, model)} minus"
     notes = [
         f"{minus} {HEADINGS.get(name, name)}, mean of files: {shown_estimate(difference, sign='+')}"
         for name, difference in pooled.differences.items()
     ]
+    equal = (f"{HEADINGS.get(name, name)} {shown_estimate(e)}" for name, e in pooled.length_controlled.items())
+    notes.append(f"length-controlled, all pairs: {', '.join(equal)}")
+    for name, (plain, own) in pooled.calibrations.items():
+        errors = (
+            f"{_number(plain.error, '')} at temperature 1, {_number(own.error, '')} at its own, {own.temperature:.3g}"
+        )
+        notes.append(f"{name}, expected calibration error, all pairs: {errors}")
     for name, result in files.items():
         if result.ignored:
             notes.append(f"{name}: pairs ignored for a target of .5 or less: {result.ignored}")
@@ -149,7 +162,7 @@ def _notes(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]:
 
 
 def _notes_block(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]:
-    notes = _notes(files, pooled)
+    notes = notes_of(files, pooled)
     return ["\n".join(notes)] if notes else []
 
 
@@ -173,7 +186,9 @@ def _values(item: Any) -> Any:
     """Return dataclasses and mappings as JSON values, without the arrays and with null for NaN."""
     if isinstance(item, Mapping):
         return {name: _values(value) for name, value in item.items()}
-    if isinstance(item, FileResult | PooledResult):
+    if isinstance(item, list | tuple):
+        return [_values(value) for value in item]
+    if isinstance(item, FileResult | PooledResult | Calibration | Bin):
         # What is not shown in a repr is the arrays, one number for each pair.
         return {f: _values(getattr(item, f)) for f, d in item.__dataclass_fields__.items() if d.repr}
     if isinstance(item, Estimate):

@@ -31,7 +31,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pairs of two axioms, several of a question."""
     random = Random(0)
     found = [
-        PreferencePair(f"{WORDS[i % 8]} {WORDS[i // 32]}?", text(random, 20), text(random, 8), axiom=axiom, source="demo")
+        PreferencePair(
+            f"{WORDS[i % 8]} {WORDS[i // 32]}?", text(random, 20), text(random, 8), axiom=axiom, source="demo"
+        )
         for axiom, count in (("human", 40), ("relevance", 6))
         for i in range(count)
     ]
@@ -68,7 +70,15 @@ def test_the_benchmark_in_small(pairs: Path, tmp_path: Path) -> None:
 
 def test_numbers_of_the_report() -> None:
     """Ours trains twice as fast in one round and four times as fast in the other."""
-    record = {"length": 128, "pairs": 10, "tokens": 1000, "squares": 100_000, "padded": 1250, "memory": 100.0, "spared": 0}
+    record = {
+        "length": 128,
+        "pairs": 10,
+        "tokens": 1000,
+        "squares": 100_000,
+        "padded": 1250,
+        "memory": 100.0,
+        "spared": 0,
+    }
     speeds = {OURS: (1.0, 2.0), TRL: (2.0, 8.0)}
     results = {
         "records": [

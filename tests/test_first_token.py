@@ -1,4 +1,4 @@
-"""The last layer at the first token alone: the same logits and gradients in every family, and less work where it can."""
+"""The last layer at the first token alone: the same logits and gradients in every family."""
 
 from __future__ import annotations
 

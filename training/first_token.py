@@ -14,7 +14,7 @@ FEED_FORWARD = ("intermediate", "output")
 
 
 def only_first_token(classifier: Any) -> int:
-    """Let the last layer of a classifier take its feed-forward step at the first token only, where that changes nothing.
+    """Let the last layer of a classifier go on from attention at the first token only, where that changes nothing.
 
     All tokens are attended to as before, so the logits stay the same; of six layers one ninth of the products with
     weights is saved, forward and backward. Whether the logits stay the same is computed, not guessed from a name: a
