@@ -68,6 +68,15 @@ PAIRS = {  # question, chosen, rejected
         ("What is zinc?", "A metal.", "No idea."),
     ],
     "reward-bench": [("What is 2 + 2?", "4", "5"), ("Greet me.", "Good day!", "Go away.")],
+    "reward-bench-2": [
+        *[("What is 2 + 2?", "4", wrong) for wrong in ("5", "22", "Two.")],
+        *[("Name a planet.", right, "Ceres.") for right in ("Mars.", "Venus.")],
+    ],
+    "rm-bench": [
+        ("Is ice light?", right, wrong)
+        for right in ("Yes.", "Yes, it floats.", "**Yes**, it floats.")
+        for wrong in ("No.", "No, it sinks.", "**No**, it sinks.")
+    ],
 }
 
 THREADS = {  # id, question, texts of answers, passages
@@ -124,6 +133,7 @@ SKIPPED = {
     "helpsteer2": {"no preference": 1, "a prompt with one answer": 1},
     "helpsteer2-preference": {"no preference": 1, "of the split validation": 1},
     "dolly": {"no answers": 1},
+    "reward-bench-2": {"no correct answer, or no wrong one": 1},
     "eli5": {"no answers": 1},
     "ms-marco": {"no answers": 1},
     "ms-marco-web-search": {"no text of a clicked page": 1},
@@ -158,6 +168,16 @@ def test_each_set_gives_what_its_rows_say_and_counts_the_others(name):
     assert [core(item) for item in items] == (PAIRS if source.kind == "pairs" else THREADS)[name]
     assert all(isinstance(item, PreferencePair if source.kind == "pairs" else Thread) for item in items)
     assert dict(skipped) == SKIPPED.get(name, {})
+
+
+def test_scenarios_of_rm_bench_tell_whether_style_helps():
+    """Easy where the correct answer has the fancier style, hard where the wrong one has: three pairs of each."""
+    scenarios = Counter(pair.provenance["scenario"] for pair in load("rm-bench", files_of("rm-bench")))
+    assert scenarios == {"chat, easy": 3, "chat, normal": 3, "chat, hard": 3}
+    hard = [
+        p.provenance["styles"] for p in load("rm-bench", files_of("rm-bench")) if "hard" in p.provenance["scenario"]
+    ]
+    assert hard == [["concise", "detailed"], ["concise", "markdown"], ["detailed", "markdown"]]
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name not in SPECIAL])
@@ -222,6 +242,8 @@ BAD = [  # set, column, value, what is allowed
     ("ultrafeedback-binarized", "rejected", None, "a list of objects"),
     ("dolly", "instruction", ["a"], "text"),
     ("reward-bench", "id", "seven", "a whole number"),
+    ("reward-bench-2", "rejected", "5", "a list of texts"),
+    ("rm-bench", "chosen", ["Yes."], "3 texts: concise, detailed, markdown"),
     ("researchy-questions", "DocStream", "none", "a list of objects"),
 ]
 

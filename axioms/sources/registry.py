@@ -16,6 +16,8 @@
 | `ms_marco.py` | ms-marco |
 | `ms_marco_web_search.py` | ms-marco-web-search |
 | `reward_bench.py` | reward-bench |
+| `reward_bench_2.py` | reward-bench-2 |
+| `rm_bench.py` | rm-bench |
 
 The columns that are used stand in `Source.columns` and `Source.optional`. A new set is one file with
 `SOURCES` and one line here.
@@ -38,6 +40,8 @@ from axioms.sources import (
     oasst,
     researchy_questions,
     reward_bench,
+    reward_bench_2,
+    rm_bench,
     shp,
     stack_exchange,
     stack_exchange_dump,
@@ -51,6 +55,7 @@ from prefmodel.errors import InputError, shown
 FILES = (
     *(stack_exchange, stack_exchange_dump, shp, eli5, webgpt, hh_rlhf, oasst, ultrafeedback, helpsteer),
     *(dolly, researchy_questions, ms_marco, ms_marco_web_search, reward_bench),
+    *(reward_bench_2, rm_bench),
 )
 
 SOURCES: dict[str, Source] = {source.name: source for file in FILES for source in file.SOURCES}
