@@ -56,4 +56,6 @@ def test_what_is_no_bundle(bundle, tmp_path):
 def test_without_the_hub_it_says_so(bundle, monkeypatch):
     """Offline, as these tests are, the real client refuses."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    fails(run("push", bundle, "me/mine"), "me/mine: not uploaded: ")
+    done = run("push", bundle, "me/mine")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("error: me/mine: not uploaded: ")
