@@ -35,16 +35,16 @@ def test_pairs_of_a_question_stay_together_where_they_fit(questions, step_pairs)
 
 
 def test_a_curriculum_goes_from_easy_to_hard_in_the_first_epoch_only():
-    pairs = [replace(PAIR, axiom="a", difficulty=i / 100) for i in range(100)]
+    pairs = [replace(PAIR, axiom="a", difficulty=i / 100, question=i) for i in range(100)]
     steps = plan(pairs, TrainConfig(step_pairs=10, epochs=2, curriculum=True), seed=0)
     assert [i for step in steps[:10] for i in step] == list(range(100))
     assert [i for step in steps[10:] for i in step] != list(range(100))
 
 
 def test_axioms_with_other_measures_of_difficulty_mix_evenly():
-    pairs = [replace(PAIR, axiom="a", difficulty=i) for i in range(50)]
-    pairs += [replace(PAIR, axiom="b", difficulty=i / 1e3) for i in range(50)]
-    pairs += [replace(PAIR, axiom="c")] * 50
+    pairs = [replace(PAIR, axiom="a", difficulty=i, question=i) for i in range(50)]
+    pairs += [replace(PAIR, axiom="b", difficulty=i / 1e3, question=50 + i) for i in range(50)]
+    pairs += [replace(PAIR, axiom="c", question=100 + i) for i in range(50)]
     steps = plan(pairs, TrainConfig(step_pairs=50, curriculum=True), seed=0)
     for step in steps:
         found = Counter(pairs[i].axiom for i in step)

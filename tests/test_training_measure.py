@@ -121,7 +121,7 @@ def test_the_learning_rate_rises_then_falls():
 
 
 def test_the_plan_sees_each_pair_once_an_epoch():
-    ten = [EncodedPair(None, None, head=0, margin=0.0, target=1.0)] * 10
+    ten = [EncodedPair(None, None, head=0, margin=0.0, target=1.0, question=i) for i in range(10)]
     steps = plan(ten, TrainConfig(step_pairs=4, epochs=2), seed=0)
     assert [len(step) for step in steps] == [4, 4, 2] * 2
     first, second = ([i for step in half for i in step] for half in (steps[:3], steps[3:]))
