@@ -3,3 +3,17 @@
 import os
 
 os.environ.setdefault("PREFMODEL_BACKEND", "onnxruntime")
+# There is a process of tests for each CPU; threads of their own would only spin for the same CPUs.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SLOW = [
+    *("ray", "families", "score_resume", "train_distributed", "pairs_llm", "export", "default_model", "engine"),
+    *("pairs_stream", "ablate", "train_interrupted", "benchmark_train", "quantize", "train"),
+]
+"""Files of tests that take half a minute or more, the longest first."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slow files, so that no process is left alone with one of them at the end."""
+    place = {f"test_{name}": number for number, name in enumerate(SLOW)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(SLOW)))
