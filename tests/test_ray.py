@@ -112,15 +112,14 @@ class Running:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_same_files_as_the_local_engine(on_ray, model, tmp_path, monkeypatch, suffix):
+def test_same_files_as_the_local_engine(on_ray, model, tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     monkeypatch.chdir(tmp_path)
     for form in (".jsonl", ".jsonl.gz", ".parquet"):
         write_rows(tmp_path / "in" / f"a{form}", rows(2500))
     (tmp_path / "in" / "b.csv").write_text("question,answer\nWhy?,Because.\nWhy?\nWhy?,\n")
     (tmp_path / "in" / "c.tsv").write_text("question\tanswer\nWhy?\tBecause.\n")
-    outputs = Path(f"ray{suffix}"), Path(f"local{suffix}")
+    outputs = Path("ray.parquet"), Path("local.parquet")
     options = Options(additions=Additions(contributions=True, truncated=True))
     summaries = [score_files(model, "in", o, options, e) for o, e in zip(outputs, (on_ray, None), strict=True)]
     assert contents(outputs[0]) == contents(outputs[1])
@@ -209,19 +208,17 @@ def test_an_actor_is_killed(ray, many, tiny_bundle, tmp_path):
 
 
 @linux
-def test_the_driver_is_killed(on_ray, many, model, tiny_bundle, tmp_path):
-    """Another engine goes on where one was killed."""
+def test_the_driver_is_killed(ray, many, model, tiny_bundle, tmp_path):
+    """The local engine goes on where Ray was killed."""
     path, whole = many
-    output, arguments = tmp_path / "out.jsonl", ["-o", "out.jsonl", "--model", tiny_bundle]
-    for engine, other in (("ray", None), ("local", on_ray)):
-        running = Running(path, *arguments, "--engine", engine, folder=tmp_path)
-        running.wait_for_rows(output)
-        running.process.kill()
-        running.ended(killed=True)
-        assert not output.exists()
-        assert 0 < score_files(model, path, output, engine=other).resumed < ROWS
-        assert contents(output) == whole
-        output.unlink()
+    output = tmp_path / "out.jsonl"
+    running = Running(path, "-o", "out.jsonl", "--model", tiny_bundle, "--engine", "ray", folder=tmp_path)
+    running.wait_for_rows(output)
+    running.process.kill()
+    running.ended(killed=True)
+    assert not output.exists()
+    assert 0 < score_files(model, path, output).resumed < ROWS
+    assert contents(output) == whole
 
 
 @linux
