@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--base", required=True, help="Folder or Hub name of the pretrained start.")
     parser.add_argument("--labels", type=Path, nargs="+", required=True, metavar="FILE", help="Human-labelled pairs.")
     parser.add_argument("--out", type=Path, default=Path("axiom-runs"), help="Folder of the runs.")
-    parser.add_argument("--axioms", help="Comma-separated; default: all in PAIRS.")
+    parser.add_argument("--axioms", help="Comma-separated; default: all in PAIRS whose pairs have a better side.")
     parser.add_argument("--count", type=int, default=2000, help="Training pairs of each axiom.")
     parser.add_argument("--tokens", type=int, default=128, help="Longest input.")
     parser.add_argument("--human", type=int, default=1000, help="Human-labelled pairs that are measured on, at most.")
@@ -153,6 +153,8 @@ def main() -> None:
     found = samples(read_pairs(given.pairs), given.count, given.seed)
     taught = [axiom for axiom, parts in found.items() if any(pair.target > 0.5 for pair in parts["train"])]
     wanted = given.axioms.split(",") if given.axioms else taught
+    if unknown := [name for name in wanted if name not in taught]:
+        parser.error(f"--axioms holds {unknown[0]!r}; allowed: {', '.join(taught)}")
     given.out.mkdir(parents=True, exist_ok=True)
     results = {}
     for name in wanted:

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefmodel.evaluation import FileResult, PooledResult
 from prefmodel.report import Rows, group_rows, main_rows, notes_of
-from prefmodel.report_plots import by_file, by_length, reliability
+from prefmodel.report_plots import FEWEST, by_file, by_length, reliability
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222; }
@@ -39,7 +39,10 @@ def as_html(files: Mapping[str, FileResult], pooled: PooledResult, about: Mappin
     parts.append(_picture(by_file(files, pooled), "How often each scorer agrees with the labels, with 95% intervals."))
     parts.append(_picture(by_length(results), "The same against how much longer the chosen answer is, all pairs."))
     for name, (plain, own) in pooled.calibrations.items():
-        text = "How often the answer with the higher score is the chosen one, against the probability that is told."
+        text = (
+            "How often the answer with the higher score is the chosen one, against the probability that is told, for "
+            f"probabilities that {FEWEST} pairs or more are given."
+        )
         parts.append(_picture(reliability(name, plain, own), text))
     for title, rows in group_rows(files).items():
         parts += [f"<h2>{escape(title)}</h2>", _table(rows, "group")]

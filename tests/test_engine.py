@@ -7,8 +7,10 @@ from random import Random
 
 import pytest
 import torch
+from click.testing import CliRunner
 from tokenizers import Tokenizer
 
+from prefmodel.cli import main
 from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.types import PreferencePair
 from tests.command import fails
@@ -188,17 +190,27 @@ def test_runs_of_one_process_may_differ_in_precision(pairs, encoder):
     assert found[1] != found[0]
 
 
+def resumed(out, *more):
+    return CliRunner().invoke(main, ["train", "--resume", str(out), *more])
+
+
 def test_a_stopped_run_goes_on_with_its_folder_alone(small, tmp_path):
     out = tmp_path / "run"
     assert small.train(out, "--max-steps", 5).exit_code == 0
-    from click.testing import CliRunner
-
-    from prefmodel.cli import main
-
-    result = CliRunner().invoke(main, ["train", "--resume", str(out)])
+    result = resumed(out)
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{out}\n"
     assert "reading threads" not in result.stderr
+    fails(resumed(out), f"--resume is {out}, which holds a finished run; allowed: the folder of one that was stopped")
+
+
+def test_a_kill_while_the_best_weights_are_replaced_loses_none(small, tmp_path):
+    out = tmp_path / "run"
+    assert small.variant("looks", eval_every=5).train(out, "--max-steps", 5).exit_code == 0
+    (out / "best").rename(out / "best.old")  # the new ones would be put in their place next
+    assert resumed(out, "--max-steps", "1").exit_code == 0
+    assert PreferenceNet.from_checkpoint(out / "best") is not None
+    assert not (out / "best.old").exists()
 
 
 @pytest.mark.parametrize(
@@ -210,8 +222,4 @@ def test_a_stopped_run_goes_on_with_its_folder_alone(small, tmp_path):
     ],
 )
 def test_what_resume_goes_with_is_told(arguments, message):
-    from click.testing import CliRunner
-
-    from prefmodel.cli import main
-
     fails(CliRunner().invoke(main, ["train", *arguments]), message)

@@ -106,6 +106,18 @@ def logits(classifier: Any, inputs: dict[str, Tensor]) -> Tensor:
     return found
 
 
+def layer_stacks(classifier: Any) -> list[str]:
+    """Return the names of the lists of as many modules as the configuration has layers: one, but for rare families.
+
+    >>> from transformers import BertConfig, BertForSequenceClassification
+    >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=3, num_attention_heads=2)
+    >>> layer_stacks(BertForSequenceClassification(config))
+    ['bert.encoder.layer']
+    """
+    has = getattr(classifier.config, "num_hidden_layers", None)
+    return [name for name, m in classifier.named_modules() if isinstance(m, nn.ModuleList) and len(m) == has]
+
+
 def is_decoder(config: Any) -> bool:
     """Return whether tokens see only those before them: the family predicts the next token, never a masked one."""
     return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and type(config) not in MODEL_FOR_MASKED_LM_MAPPING

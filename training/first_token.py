@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.backbones import logits
+from training.backbones import layer_stacks, logits
 
 FEED_FORWARD = ("intermediate", "output")
 """The parts of a layer that come after its attention, as BERT and its kin name them."""
@@ -50,11 +50,10 @@ def only_first_token(classifier: Any) -> int:
 
 def _last_layer(classifier: Any) -> nn.Module | None:
     """Return the last layer if it is attention followed by `FEED_FORWARD`."""
-    size = getattr(classifier.config, "num_hidden_layers", 0)
-    stacks = [module for module in classifier.modules() if isinstance(module, nn.ModuleList) and len(module) == size]
-    if len(stacks) != 1 or not size:
+    stacks = layer_stacks(classifier)
+    if len(stacks) != 1:
         return None
-    last: nn.Module = stacks[0][-1]
+    last: nn.Module = classifier.get_submodule(stacks[0])[-1]
     return last if {"attention", *FEED_FORWARD} <= dict(last.named_children()).keys() else None
 
 

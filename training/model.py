@@ -218,9 +218,11 @@ def _last_layer(classifier: nn.Module) -> tuple[str, nn.Linear]:
 
 def _keep_layers(classifier: Any, layers: int) -> None:
     """Drop all but the lower `layers` of the encoder."""
+    from training.backbones import layer_stacks
+
     config = classifier.config
     has = config.num_hidden_layers
-    stacks = [name for name, m in classifier.named_modules() if isinstance(m, nn.ModuleList) and len(m) == has]
+    stacks = layer_stacks(classifier)
     if len(stacks) != 1:
         kind = type(classifier).__name__
         raise BundleError(f"{kind} has {len(stacks)} stacks of {has} layers; allowed with train.layers: one")
