@@ -1,7 +1,10 @@
 """The judge: best answers, win rates, and chosen and rejected answers as a map of `datasets`."""
 
 import pickle
+import subprocess
+import sys
 from itertools import permutations
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from prefmodel.errors import InputError
 from prefmodel.rewards import PairwiseJudge
 
+ROOT = Path(__file__).parents[1]
 QUESTION = "Why is the sky blue?"
 DIALOGUE = [{"role": "user", "content": QUESTION}]
 ANSWERS = ["Because air scatters blue light.", "No idea.", "The sea is mirrored in it.", "Blue is the sky."]
@@ -85,12 +89,29 @@ def test_gap_and_number_of_pairs(judge, model):
     assert PairwiseJudge(model, min_gap=gaps[0] + 1).pairs(batch)["chosen"] == []
 
 
-def test_map_in_several_processes_and_from_the_cache(tiny_bundle, tmp_path):
+SCRIPT = """
+import sys
+import datasets
+from prefmodel.rewards import PairwiseJudge
+from tests.test_judge import ANSWERS, QUESTION
+judge = PairwiseJudge(sys.argv[1], threads=1, min_gap=0.001)
+dataset = datasets.Dataset.from_list([{"prompt": QUESTION, "completions": ANSWERS}] * 4)
+pairs = dataset.map(judge.pairs, batched=True, remove_columns=dataset.column_names, num_proc=2)
+assert pairs["chosen"][:] == [judge.pairs({"prompt": [QUESTION], "completions": [ANSWERS]})["chosen"][0]] * 4
+"""
+
+
+def test_map_in_several_processes(tiny_bundle):
+    # In a process of its own: `map` forks, and the fork of one that has threads, as that of the tests may, can hang.
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tiny_bundle)], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_can_be_pickled_for_the_cache_of_datasets(tiny_bundle):
     judge = PairwiseJudge(tiny_bundle, threads=1, min_gap=0.001)
     assert pickle.dumps(judge) == pickle.dumps(pickle.loads(pickle.dumps(judge)))
-    dataset = datasets.Dataset.from_list([{"prompt": QUESTION, "completions": ANSWERS}] * 4)
-    pairs = dataset.map(judge.pairs, batched=True, remove_columns=dataset.column_names, num_proc=2)
-    assert pairs["chosen"][:] == [judge.pairs({"prompt": [QUESTION], "completions": [ANSWERS]})["chosen"][0]] * 4
 
 
 def test_a_sample_that_fails_is_an_error(judge):
