@@ -8,6 +8,11 @@ from collections.abc import Sequence
 _SENTENCE_END = re.compile(r"[.!?\n]|\Z")
 _PERSONAL = re.compile(r"\b(?:I|[Mm]y)\b")
 _POLAR = re.compile(r"[^.!?\n]*?\b(?:any\w*|at all|ever|either|much|until|yet)\b", re.IGNORECASE)
+_DENIAL = re.compile(
+    r"\b(?:no|nor|not|none|never|neither|nothing|nobody|nowhere|without|cannot|hardly|barely|unless|if"
+    r"|\w+n['’]t|(?:do|does|did|is|are|ca|wo|would|should|could)nt)\b",
+    re.IGNORECASE,
+)
 _RANGE_BEFORE = re.compile(r"\d%?,? (?:to|or|and)(?: maybe| even)? $")
 _RANGE_AFTER = re.compile(r"%?,? (?:to|or|and)(?: maybe| even)? [$£€]?\d")
 
@@ -20,9 +25,17 @@ def personal(text: str, span: Span) -> bool:
     >>> personal("It is hot. I like 3 of them.", (18, 19)), personal("I do. It has 3 moons.", (13, 14))
     (True, False)
     """
-    start = max(text.rfind(mark, 0, span[0]) for mark in ".!?\n") + 1
-    end = _SENTENCE_END.search(text, span[1])
-    return bool(_PERSONAL.search(text, start, end.start() if end else len(text)))
+    return bool(_PERSONAL.search(text, *_sentence(text, span)))
+
+
+def denied(text: str, span: Span) -> bool:
+    """Tell whether the sentence around a span, without the span, has a negation or a condition.
+
+    >>> denied("It is not really cold.", (17, 21)), denied("It is really cold.", (13, 17))
+    (True, False)
+    """
+    start, end = _sentence(text, span)
+    return bool(_DENIAL.search(text, start, span[0]) or _DENIAL.search(text, span[1], end))
 
 
 def told_elsewhere(text: str, word: str, spans: Sequence[Span], kept: Sequence[Span]) -> bool:
@@ -53,3 +66,9 @@ def polar(text: str, end: int) -> bool:
     (True, False)
     """
     return bool(_POLAR.match(text, end))
+
+
+def _sentence(text: str, span: Span) -> Span:
+    start = max(text.rfind(mark, 0, span[0]) for mark in ".!?\n") + 1
+    end = _SENTENCE_END.search(text, span[1])
+    return start, end.start() if end else len(text)

@@ -74,8 +74,8 @@ def chunks(text: str) -> list[Chunk]:
         space = text[end:start]
         end = start + len(sentence)
         if not out:
-            out.append(Chunk(sentence, space, opens=not _leans(sentence)))
-        elif _leans(sentence) or not _ENDED.search(out[-1].text):
+            out.append(Chunk(sentence, space, opens=not leans(sentence)))
+        elif leans(sentence) or not _ENDED.search(out[-1].text):
             out[-1] = Chunk(out[-1].text + space + sentence, out[-1].space, out[-1].opens)
         else:
             out.append(Chunk(sentence, space))
@@ -91,8 +91,12 @@ def joined(parts: Sequence[Chunk]) -> str:
     return "".join(part.space + part.text for part in parts).strip()
 
 
-def _leans(sentence: str) -> bool:
-    """Tell whether a sentence says little without the one before it."""
+def leans(sentence: str) -> bool:
+    """Tell whether a sentence says little without the one before it.
+
+    >>> leans("He was also a poet."), leans("Monks were also poets.")
+    (True, False)
+    """
     opening = [word.lower() for word in _WORD.findall(sentence.replace("’", "'"))[:_LOOK]]
     return (
         not opening

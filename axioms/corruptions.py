@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
-from axioms.checkable import in_range, personal, polar, told_elsewhere
+from axioms.checkable import denied, in_range, personal, polar, told_elsewhere
 from axioms.lexicon import CAUSES, MEN, OPPOSITES, TYPES, UNITS, WOMEN
 
 KINDS = ("causal", "date", "unit", "name", "negation", "antonym", "number", "entity")
@@ -168,6 +168,11 @@ _SET_PHRASE = re.compile(
     re.IGNORECASE,
 )
 """What stands before a word that belongs to it: "no longer", "at most", "a few", "New England"."""
+_COMPOUND = re.compile(
+    r" (?:flags?|tape|herrings?|carpet|box(?:es)?|holes?|lists?|market|fish|collar|ball|egg|bowl|oil|sauce|seeds?|"
+    r"cream|juice|powder|dwarfs?|giants?|matter|magic|pill|card|house|paper|bread|bean|beans|wine|rice|pepper|tea)\b"
+)
+"""What makes one thing with the word before it: "red flags", "blue cheese"."""
 _OPENS = re.compile(r"(?:^|[.!?:\n*•-])[\s\"'(*]*$")
 _NOUN = re.compile(r"\b(?:the|some|are|is|of|with|good|many|and|few|these|major|main|common|to|a|no) $", re.IGNORECASE)
 """Before "results in" or "causes": here they are nouns."""
@@ -191,11 +196,15 @@ def _words(text: str) -> Iterator[Found]:
                 continue
             kind, group, sense = found
             if _fits(kind, group, str(sense), text, span):
-                if kind in ("unit", "causal"):  # "24" goes with "hours", "it" with "depends on"
+                if kind in ("unit", "causal") or group in _VERBS:  # "24" goes with "hours", "play" with "tennis"
                     group = (group, _before(text, span[0]))
                 yield kind, group, sense, word if word in _LOOK_UP else word[:1].lower() + word[1:], span
             free = i + count
             break
+
+
+_VERBS = frozenset(("sport", "instrument", "vehicle"))
+"""Types whose words go with some verbs only: one plays tennis, and goes swimming."""
 
 
 def _before(text: str, start: int) -> str:
@@ -218,12 +227,16 @@ def _fits(kind: str, group: Hashable, sense: str, text: str, span: tuple[int, in
     if kind == "antonym":
         if sense in _DEGREE and not _ADJECTIVE.match(after):
             return False
+        if denied(text, span):
+            return False  # "not really cold" says little, and its contrary no more
         return not (_SET_PHRASE.search(before) or after.startswith((" or ", " and ", " of all", " enough", " to ")))
     if kind == "number":
         return not re.search(r"\b(?:the|these|those|between|of|one|first|or) $", before, re.IGNORECASE)
     if kind == "entity":
         # A longer name holds it: "New England", "Paris Hilton", "the French Revolution".
         capital = text[span[0]].isupper()
+        if _COMPOUND.match(after) or (group == "science" and capital):  # "red flags", "Engineering applications"
+            return False
         return not re.search(r"\b(?:[A-Z][a-z]+|St\.) $" if capital else r"[A-Z]$", before) and not (
             capital and re.match(r" [A-Z][a-z]", after)
         )
@@ -277,8 +290,8 @@ _PLAIN = re.compile(rf"\b(I|you|we|they|people) (do not |don['’]t )?(?=({'|'.j
 
 
 def _negations(text: str) -> Iterator[Found]:
-    """A verb that is negated for the same verb that is not, before the same word."""
-    return (found for found in _negated(text) if not polar(text, found[-1][1]))
+    """A verb that is negated for the same verb that is not, before the same word; no second negation of a sentence."""
+    return (found for found in _negated(text) if not (polar(text, found[-1][1]) or denied(text, found[-1])))
 
 
 def _negated(text: str) -> Iterator[Found]:

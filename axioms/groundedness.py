@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 
-from axioms.neighbours import Neighbour, couples, neighbours
+from axioms.chunks import leans
+from axioms.neighbours import Neighbour, closest, neighbours
 from axioms.relevance import best_answer
 from axioms.text import CACHED, content_words, overlap, passage_sentences, sentences, similar_length, weave
 from prefmodel.types import PreferencePair, Thread
@@ -18,6 +19,8 @@ PRINCIPLE = "groundedness"
 _SUPPORTED = 0.6
 """Share of the content words of a sentence that stand in the evidence, or in another sentence that says nearly it."""
 _NAME = re.compile(r"(?<!^)(?<![.?!:] )\b[A-Z][\w'’-]+(?: (?:(?:of|the|de|van|and) )?[A-Z][\w'’-]+)*")
+_ALONE, _LONGER = r"\b{0}\b", r"[A-Z]\w* {0}\b|\b{0} [A-Z]"
+"""A name, and a longer one that it is part of: "Lake Washington"."""
 _PLAIN = re.compile(r"[A-Z][^\n]*[.!?]")
 
 
@@ -28,11 +31,13 @@ class GroundednessConfig:
     Args:
         woven: at most so many sentences are woven into one answer.
         depth: two threads are put together if one is among the so many most similar ones of the other.
+        similar: and their similarity is at least, and less than this: of what is nearly the topic, but not the same.
         uses: a thread is put together with others until it has so many.
     """
 
     woven: int = 2
     depth: int = 4
+    similar: tuple[float, float] = (0.12, 0.4)
     uses: int = 1
 
 
@@ -51,7 +56,8 @@ class _Case:
         unsaid = [
             sentence
             for sentence in passage_sentences(thread.passages)
-            if all(overlap(told, known) < _SUPPORTED for told in [content_words(sentence)] for known in said)
+            if not leans(sentence)
+            and all(overlap(told, known) < _SUPPORTED for told in [content_words(sentence)] for known in said)
         ]
         return cls(thread, parts, unsaid)
 
@@ -78,17 +84,23 @@ def build(threads: Sequence[Thread], rng: Random, config: GroundednessConfig | N
 
     >>> from prefmodel.types import Answer
     >>> ask = lambda i, q, a, p: Thread(f"demo/{i}", "demo", q, (Answer(a),), (p,))
-    >>> threads = [ask(0, "Who brews beer?", "Monks do.", "It is made in Belgian abbeys."),
-    ...            ask(1, "Who drinks beer?", "Czechs do.", "Prague has the most bars.")]
-    >>> pair = min(build(threads, Random(0)), key=lambda pair: pair.thread_id)
+    >>> threads = [ask(0, "Who brews beer?", "Monks do.", "Belgian abbeys make most."),
+    ...            ask(1, "Who drinks beer?", "Czechs do.", "Prague has most bars here.")]
+    >>> config = GroundednessConfig(similar=(0, 1))
+    >>> pair = min(build(threads, Random(0), config), key=lambda pair: pair.thread_id)
     >>> pair.chosen, pair.rejected
-    ('Monks do. It is made in Belgian abbeys.', 'Monks do. Prague has the most bars.')
+    ('Monks do. Belgian abbeys make most.', 'Monks do. Prague has most bars here.')
     """
     config = config or GroundednessConfig()
     with_evidence = [t for t in threads if t.passages and t.answers]
-    found = list(neighbours(with_evidence, config.depth))
+    topics = [f"{thread.question} {best_answer(thread).text}" for thread in with_evidence]
+    least, most = config.similar
+    found = [
+        [hit for hit in hits if least <= hit.similarity < most]
+        for hits in neighbours(with_evidence, config.depth, texts=topics)
+    ]
     case_of = lru_cache(maxsize=CACHED)(lambda index: _Case.of(with_evidence[index]))  # some stand in several couples
-    for one, other, hit in couples(found, rng, config.uses):
+    for one, other, hit in closest(found, config.uses):
         cases = case_of(one), case_of(other)
         if not all(case.parts for case in cases):
             continue
@@ -162,7 +174,8 @@ def _in_both(case: _Case, own: list[str], foreign: list[str], rng: Random) -> Si
 def _about_its_topic(case: _Case) -> tuple[str, list[str]] | None:
     """Return the name that the question asks about, and the sentences of the evidence with it; None where none has."""
     for name in sorted(set(_NAME.findall(case.thread.question)), key=lambda name: (-len(name), name)):
-        told = [s for s in case.evidence if name in s and re.search(rf"\b{re.escape(name)}\b", s)]
+        alone, longer = (re.compile(form.format(re.escape(name))) for form in (_ALONE, _LONGER))
+        told = [s for s in case.evidence if name in s and alone.search(s) and not longer.search(s)]
         if told:
             return name, told
     return None

@@ -34,7 +34,9 @@ class Neighbour:
     found_by: str = "bm25"
 
 
-def neighbours(threads: Sequence[Thread], depth: int = 20, same: float = 0.6) -> Iterator[list[Neighbour]]:
+def neighbours(
+    threads: Sequence[Thread], depth: int = 20, same: float = 0.6, texts: Sequence[str] | None = None
+) -> Iterator[list[Neighbour]]:
     """Yield for each thread its most similar threads, best first.
 
     Threads are compared within their source only, so that style does not tell a negative from a positive. A question
@@ -44,6 +46,7 @@ def neighbours(threads: Sequence[Thread], depth: int = 20, same: float = 0.6) ->
         threads: the threads to search and to search for.
         depth: look at so many candidates for each thread.
         same: share of content words (Jaccard) from which two questions are taken for near-duplicates.
+        texts: what is searched, of each thread; by default its question, which alone tells near-duplicates.
 
     Raises:
         MissingExtraError: bm25s is not installed.
@@ -55,14 +58,16 @@ def neighbours(threads: Sequence[Thread], depth: int = 20, same: float = 0.6) ->
     >>> [n.index for n in found[0]]
     [1]
     """
-    yield from _found(tuple(threads), depth, same)
+    yield from _found(tuple(threads), depth, same, None if texts is None else tuple(texts))
 
 
 @lru_cache(maxsize=1)  # the axioms that weigh evidence follow each other, and often see the same threads
-def _found(threads: tuple[Thread, ...], depth: int, same: float) -> list[list[Neighbour]]:
+def _found(
+    threads: tuple[Thread, ...], depth: int, same: float, texts: tuple[str, ...] | None
+) -> list[list[Neighbour]]:
     found: dict[int, list[Neighbour]] = {}
     for members in by_source(threads):
-        found.update(_within(threads, members, depth, same))
+        found.update(_within(threads, texts, members, depth, same))
     return [found[index] for index in range(len(threads))]
 
 
@@ -102,6 +107,29 @@ def couples(found: Sequence[Sequence[Neighbour]], rng: Random, uses: int = 1) ->
             yield one, hit.index, hit
 
 
+def closest(found: Sequence[Sequence[Neighbour]], uses: int = 1) -> Iterator[tuple[int, int, Neighbour]]:
+    """Yield the couples of `couples`, but the most similar two first, so that what they exchange fits best.
+
+    Args:
+        found: the neighbours of each thread.
+        uses: a thread looks for neighbours until it stands in so many couples; being found, in up to twice as many.
+
+    >>> near, far = Neighbour(1, 0, 0.4), Neighbour(2, 1, 0.2)
+    >>> [couple[:2] for couple in closest([[near, far], [], []])]
+    [(0, 1), (0, 2)]
+    """
+    used: Counter[int] = Counter()
+    seen: set[frozenset[int]] = set()
+    hits = [(one, hit) for one, those in enumerate(found) for hit in those]
+    for one, hit in sorted(hits, key=lambda pair: (-pair[1].similarity, pair[0], pair[1].index)):
+        both = one, hit.index
+        counts = sorted(used[index] for index in both)
+        if frozenset(both) not in seen and counts[0] < uses and counts[1] < 2 * uses:
+            seen.add(frozenset(both))
+            used.update(both)
+            yield *both, hit
+
+
 def shared(a: AbstractSet[str], b: AbstractSet[str]) -> float:
     """Return the share of all words of two sets that both have (Jaccard), 0 to 1.
 
@@ -113,17 +141,18 @@ def shared(a: AbstractSet[str], b: AbstractSet[str]) -> float:
 
 
 def _within(
-    threads: Sequence[Thread], members: list[int], depth: int, same: float
+    threads: Sequence[Thread], texts: Sequence[str] | None, members: list[int], depth: int, same: float
 ) -> Iterator[tuple[int, list[Neighbour]]]:
     try:
         import bm25s
     except ImportError:
         raise missing_extra("mining hard negatives", "axioms") from None
     vocabulary = [content_words(threads[i].question) for i in members]
-    if len(members) < 2 or not any(vocabulary):
+    searched = vocabulary if texts is None else [content_words(texts[i]) for i in members]
+    if len(members) < 2 or not any(searched):
         yield from ((i, []) for i in members)
         return
-    tokens = [sorted(w) for w in vocabulary]
+    tokens = [sorted(w) for w in searched]
     index = bm25s.BM25()
     index.index(tokens, show_progress=False)
     for start in range(0, len(members), CHUNK):

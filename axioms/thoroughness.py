@@ -12,7 +12,7 @@ from itertools import combinations, zip_longest
 from random import Random
 
 from axioms.chunks import chunks, joined
-from axioms.neighbours import Neighbour, couples, neighbours
+from axioms.neighbours import Neighbour, closest, neighbours
 from axioms.relevance import best_answer, rarity, says_its_topic
 from axioms.text import asks_for_fiction, content_words, matched_lengths, overlap
 from prefmodel.splits import question_text, words
@@ -39,7 +39,8 @@ class ThoroughnessConfig:
         ways: at most so many ways to take an answer apart are looked at, those whose ends say the most.
         answers: at most so many of a thread are taken apart.
         depth: the other thread is one of so many most similar ones of the source.
-        nearest: and its question is less similar than this; in the end of an answer to a nearer one more may matter.
+        similar: its question is at least, and less, similar than this: the end of an answer to a farther one is too
+            strange, and in that of a nearer one more may matter.
         same: share of content words from which two questions count as the same; see `neighbours`.
         uses: an answer is put together with others until it has so many.
     """
@@ -54,7 +55,7 @@ class ThoroughnessConfig:
     ways: int = 6
     answers: int = 2
     depth: int = 50
-    nearest: float = 0.3
+    similar: tuple[float, float] = (0.1, 0.3)
     same: float = 0.4
     uses: int = 1
 
@@ -105,7 +106,7 @@ def build(threads: Sequence[Thread], rng: Random, config: ThoroughnessConfig | N
     >>> ask = lambda i, q, a: Thread(f"demo/{i}", "demo", q, (Answer(a),))
     >>> threads = [ask(0, "Where does coffee keep best?", "Coffee likes the dark. A dark tin will do."),
     ...            ask(1, "Where does tea grow best?", "Tea likes the rain. Most rain hits hills.")]
-    >>> config = ThoroughnessConfig(least=9, topical=1, nearest=1.0)
+    >>> config = ThoroughnessConfig(least=9, topical=1, similar=(0, 1))
     >>> pairs = sorted(build(threads, Random(0), config), key=lambda pair: pair.thread_id)
     >>> pairs[0].chosen, pairs[0].rejected
     ('Coffee likes the dark.\\n\\nA dark tin will do.', 'Coffee likes the dark.\\n\\nMost rain hits hills.')
@@ -114,11 +115,12 @@ def build(threads: Sequence[Thread], rng: Random, config: ThoroughnessConfig | N
     rare = rarity([content_words(answer.text) for thread in threads for answer in thread.answers])
     answers = [answer for thread in threads for answer in _answers(thread, rare, config)]
     near = neighbours([answer.thread for answer in answers], config.depth, config.same)
+    least, most = config.similar
     found = [
-        [hit for hit in hits if hit.similarity < config.nearest and _ways(one, answers[hit.index], config)]
+        [hit for hit in hits if least <= hit.similarity < most and _ways(one, answers[hit.index], config)]
         for one, hits in zip(answers, near, strict=True)
     ]
-    for i, j, hit in couples(found, rng, config.uses):
+    for i, j, hit in closest(found, config.uses):
         if ways := _ways(answers[i], answers[j], config):
             yield _pair(answers[i], *ways, hit)
             yield _pair(answers[j], ways[1], ways[0], hit)

@@ -108,6 +108,8 @@ def _exchange(
             if i != j and open_to_more(j, other) and _differ(place, other, said[i], said[j]):
                 swaps[i].append((place, other.word))
                 swaps[j].append((other, place.word))
+                said[i].update(words(other.word))
+                said[j].update(words(place.word))
                 del queue[at]
                 break
         else:
@@ -125,7 +127,7 @@ def _differ(place: Place, other: Place, said: set[str], other_said: set[str]) ->
     if isinstance(place.sense, float) and isinstance(other.sense, float):
         apart = abs(place.sense - other.sense)
         if place.group == "year":
-            return 2 <= apart <= 30 + (2030 - min(place.sense, other.sense)) / 4  # the further back, the less is known
+            return 2 <= apart <= 6 + (2030 - min(place.sense, other.sense)) / 4  # the further back, the less is known
         return apart >= 0.2 * min(place.sense, other.sense)
     if place.kind == "unit":  # nobody believes 30 years for 30 seconds
         return abs(_SIZE[place.word] - _SIZE[other.word]) <= 2

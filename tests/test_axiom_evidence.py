@@ -27,7 +27,7 @@ def evidence(threads):
 
 
 def grounded(threads, seed=0, **settings):
-    return list(groundedness.build(threads, Random(seed), GroundednessConfig(**settings)))
+    return list(groundedness.build(threads, Random(seed), GroundednessConfig(**{"similar": (0, 1), **settings})))
 
 
 def twins(pairs):
@@ -89,7 +89,7 @@ def test_a_supported_sentence_gives_way_to_one_of_another_answer(seed):
     ]
     answers = {t.id: sentences(t.answers[0].text) for t in threads}
     found = grounded(threads, seed)
-    assert len(found) == 4
+    assert {pair.thread_id for pair in found} == answers.keys()
     for pair in found:
         assert pair.provenance["recipe"] == "replaced"  # the passages say no more, so that nothing can be woven in
         assert sentences(pair.chosen) == answers[pair.thread_id]
@@ -104,17 +104,17 @@ def test_a_supported_sentence_gives_way_to_one_of_another_answer(seed):
 
 def test_a_name_is_transplanted_into_what_is_said_of_another():
     threads = [
-        ask(0, "What is made in Belgium every year?", "Beer.", passages=("Most of it is sold in Belgium by monks.",)),
+        ask(0, "What is made in Belgium every year?", "Beer.", passages=("Most ale is sold in Belgium by monks.",)),
         ask(
             1, "What is made in New Zealand every year?", "Wool.", passages=("Sheep live in New Zealand on all hills.",)
         ),
     ]
     found = {p.thread_id: p for p in grounded(threads)}
     assert {p.provenance["recipe"] for p in found.values()} == {"transplanted"}
-    assert found["demo/0"].chosen == "Beer. Most of it is sold in Belgium by monks."
+    assert found["demo/0"].chosen == "Beer. Most ale is sold in Belgium by monks."
     assert found["demo/0"].rejected == "Beer. Sheep live in Belgium on all hills."
     assert found["demo/1"].chosen == "Wool. Sheep live in New Zealand on all hills."
-    assert found["demo/1"].rejected == "Wool. Most of it is sold in New Zealand by monks."
+    assert found["demo/1"].rejected == "Wool. Most ale is sold in New Zealand by monks."
 
 
 def test_threads_without_evidence_or_answer_give_no_grounded_pairs():

@@ -42,11 +42,13 @@ def ray():
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        # Ray waits for ever where it can start no worker; then that is said, once, and no test waits in vain.
-        assert ray.get(ray.remote(os.getpid).remote(), timeout=180)
-        yield ray
-        assert ray.is_initialized()
-        ray.shutdown()
+        try:
+            # Ray waits for ever where it can start no worker; then that is said, once, and no test waits in vain.
+            assert ray.get(ray.remote(lambda: True).remote(), timeout=180)
+            yield ray
+            assert ray.is_initialized()
+        finally:
+            ray.shutdown()
 
 
 @pytest.fixture
