@@ -1,11 +1,16 @@
-"""Pairs for a blind reading: can a person tell the preferred side, and is the other one fluent?
+"""Pairs for a blind reading: can a person tell the preferred side, and is the other one fluent and coherent?
 
 usage: python -m benchmarks.blind write PAIRS --out FOLDER [--count 30]
        python -m benchmarks.blind count FOLDER
 
 `write` draws pairs of each axiom and writes `AXIOM.md` with sides A and B in random order, and `key.json`. The reader
 writes `AXIOM.txt`, a line a pair: its number, the better side (A, B, or = where neither is), and whether the other
-side is fluent (y or n): `12 A y`. `count` compares them with the key.
+side is fluent and coherent (y or n each): `12 A y n`. `count` compares them with the key.
+
+Both words mean what they mean in SummEval (arXiv 2007.12626): a text is fluent if its single sentences are well
+written, without broken grammar, capitals or formatting that make them hard to read; it is coherent if they build up to
+one body of text, so that one could believe that a person wrote it as it stands. A text that is off the point from its
+middle on is fluent, but hardly coherent.
 """
 
 from __future__ import annotations
@@ -49,22 +54,21 @@ def write(path: Path, out: Path, count: int, seed: int) -> None:
 
 
 def count(folder: Path) -> Iterable[str]:
-    """Yield the lines of a table: of each page that was read, right and fluent ones."""
-    yield "| axiom | read | preferred side found | 95% interval | neither | other side fluent |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    """Yield the lines of a table: of each page that was read, the right, the fluent and the coherent ones."""
+    yield "| axiom | read | preferred side found | 95% interval | neither | other side fluent | coherent |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for axiom, sides in json.loads((folder / "key.json").read_text()).items():
         read = folder / f"{axiom}.txt"
         if not read.exists():
             continue
         rows = [line.split() for line in read.read_text().splitlines() if line.strip()]
-        if wrong := [row for row in rows if len(row) != 3 or row[1] not in "AB=" or row[2] not in "yn"]:
-            sys.exit(f"{read}: {' '.join(wrong[0])!r}; allowed: NUMBER A|B|= y|n")
-        said = {int(number): (side, fluent) for number, side, fluent in rows}
+        if wrong := [row for row in rows if len(row) != 4 or row[1] not in "AB=" or {*row[2:]} - {*"yn"}]:
+            sys.exit(f"{read}: {' '.join(wrong[0])!r}; allowed: NUMBER A|B|= y|n y|n")
+        said = {int(row[0]): row[1:] for row in rows}
         found = [said[i][0] == side for i, side in enumerate(sides, 1) if i in said]
         low, high = clustered_interval(found, range(len(found)))
-        neither = sum(side == "=" for side, _ in said.values())
-        fluent = sum(yes == "y" for _, yes in said.values())
-        yield f"| {axiom} | {len(found)} | {sum(found)} | {low:.2f} to {high:.2f} | {neither} | {fluent} |"
+        neither, fluent, coherent = (sum(row[i] == yes for row in said.values()) for i, yes in enumerate("=yy"))
+        yield f"| {axiom} | {len(found)} | {sum(found)} | {low:.2f} to {high:.2f} | {neither} | {fluent} | {coherent} |"
 
 
 def main() -> None:

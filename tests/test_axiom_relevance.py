@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axioms import relevance
-from axioms.neighbours import Neighbour, couples
+from axioms.neighbours import Neighbour, closest, couples
 from axioms.relevance import RelevanceConfig, best_answer, rarity, says_its_topic
 from prefmodel.types import Answer, Thread
 from tests.threads import any_threads, ask, library
@@ -157,6 +157,20 @@ def test_couples_take_each_thread_and_those_least_used():
         assert sorted(i for one, other, _ in taken for i in (one, other)) == list(range(6))
     assert len(list(couples(found, Random(0), uses=9))) == 15  # each two once
     assert list(couples([[], []], Random(0))) == []
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.integers(2, 12), st.integers(1, 3))
+def test_the_most_similar_couples_come_first(seed, size, uses):
+    random = Random(seed)
+    found = [[Neighbour(j, 0, random.choice([0.1, 0.2, 0.3])) for j in range(size) if j != i] for i in range(size)]
+    taken = list(closest(found, uses))
+    similarities = [hit.similarity for _, _, hit in taken]
+    assert similarities == sorted(similarities, reverse=True)
+    assert all(hit in found[one] and hit.index == other for one, other, hit in taken)
+    counts = Counter(i for one, other, _ in taken for i in (one, other))
+    assert all(min(uses, size - 1) <= counts[i] <= 2 * uses for i in range(size))
+    assert len({frozenset(couple[:2]) for couple in taken}) == len(taken)
 
 
 def test_the_best_answer_is_the_accepted_one_then_the_one_with_most_votes_then_the_first():

@@ -92,10 +92,24 @@ def test_two_answers_exchange_what_they_say(kind, one, wrong, other, other_wrong
         ("I think it is hot.", "I say it is cold."),
         ("My flat has 12 rooms.", "I saw 37 moons."),
         ("So I think it is a star.", "I say this is not a moon."),
+        ("Look out for red flags.", "Look out for blue ones."),
+        ("Nobody says it is cold.", "He says it was hot."),
+        ("I don't see it. We don't think you can see it.", "Then they can't see me."),
+        ("They play tennis.", "They like swimming."),
+        ("It ended in 2017.", "It ends in 2050."),
+        ("Engineering applications are many.", "So is history."),
     ],
 )
 def test_what_cannot_be_exchanged_stays(one, other):
     assert exchanged(one, other) == {}
+
+
+def test_a_word_is_not_put_twice_into_one_list():
+    texts = ["It opens in April, June and October.", "We met in August.", "They met in August."]
+    threads = [ask(i, "When?", text) for i, text in enumerate(texts)]
+    for seed in range(10):
+        for pair in truthfulness.build(threads, Random(seed), TruthfulnessConfig(errors=3)):
+            assert pair.rejected.count("August") <= 1
 
 
 def test_what_the_question_names_stays():
