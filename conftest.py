@@ -1,7 +1,10 @@
 """Tests and doctests see the numbers of the base install, also where faster backends are installed."""
 
 import os
+import signal
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it in the background, also for what tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("PREFMODEL_BACKEND", "onnxruntime")
 # There is a process of tests for each CPU; threads of their own would only spin for the same CPUs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -37,14 +37,7 @@ def uninterrupted(small, tmp_path_factory):
 def interrupted(small, out, number):
     """Start a run, send it a signal soon after its first state is saved; return its status and its stderr."""
     process = subprocess.Popen(
-        small.command(out),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # ignored where the tests run in the background
+        small.command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     try:
         deadline = time.monotonic() + 300
