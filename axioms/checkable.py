@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 _SENTENCE_END = re.compile(r"[.!?\n]|\Z")
 _PERSONAL = re.compile(r"\b(?:I|[Mm]y)\b")
-_POLAR = re.compile(r"[^.!?\n]*?\b(?:any\w*|at all|ever|either|much|until|yet)\b", re.IGNORECASE)
+_POLAR = re.compile(
+    r"[^.!?\n]*?\b(?:any\w*|at all|ever|either|much|until|yet)\b| (?:go wrong|wait|help|stand|beat|afford|seem to)\b",
+    re.IGNORECASE,
+)
 _DENIAL = re.compile(
     r"\b(?:no|nor|not|none|never|neither|nothing|nobody|nowhere|without|cannot|hardly|barely|unless|if"
     r"|\w+n['’]t|(?:do|does|did|is|are|ca|wo|would|should|could)nt)\b",

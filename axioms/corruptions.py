@@ -203,6 +203,14 @@ def _words(text: str) -> Iterator[Found]:
             break
 
 
+_LISTED = re.compile(r"(?:, \w[\w ]{0,20})?,? (?:and|or|etc) ?\w|, \w+,")
+
+
+def _listed(before: str, after: str) -> bool:
+    """Tell whether a word is one of several like it, among which another would be out of place."""
+    return before.endswith((", ", " and ", " or ")) or bool(_LISTED.match(after))
+
+
 _VERBS = frozenset(("sport", "instrument", "vehicle"))
 """Types whose words go with some verbs only: one plays tennis, and goes swimming."""
 
@@ -235,6 +243,8 @@ def _fits(kind: str, group: Hashable, sense: str, text: str, span: tuple[int, in
     if kind == "entity":
         # A longer name holds it: "New England", "Paris Hilton", "the French Revolution".
         capital = text[span[0]].isupper()
+        if _listed(before, after):
+            return False
         if _COMPOUND.match(after) or (group == "science" and capital):  # "red flags", "Engineering applications"
             return False
         return not re.search(r"\b(?:[A-Z][a-z]+|St\.) $" if capital else r"[A-Z]$", before) and not (
@@ -260,12 +270,14 @@ _PERSON = re.compile(rf"\b(?=[A-Z])({'|'.join(sorted(_FIRST_NAMES))}) [A-Z][a-z]
 def _names(text: str) -> Iterator[Found]:
     """Persons for persons, known by the first name; other names for names that end in the same word ("Ocean")."""
     for match in _PERSON.finditer(text):
+        if _listed(text[max(0, match.start() - 14) : match.start()], text[match.end() :][:30]):
+            continue
         yield "name", "man" if match.group(1) in MEN else "woman", match.group(), match.group(), match.span()
     for match in _NAME.finditer(text):
         name, start = match.group(), match.start()
         parts = name.split()
         opens = not start or text[:start].rstrip(" \"'(*")[-1:] in ("", ".", "!", "?", ":", "\n", "-", "•")
-        titled = re.search(r"[A-Z]\w* $", text[max(0, start - 20) : start]) or text[match.end() + 1 :][:1].isupper()
+        titled = re.search(r"[A-Z]\w*\.? $", text[max(0, start - 20) : start]) or text[match.end() + 1 :][:1].isupper()
         person = not _FIRST_NAMES.isdisjoint(parts)
         if not (opens or titled or person or len(parts) > 4 or parts[0] in _NO_NAME or parts[-1] in _LOOK_UP):
             yield "name", (parts[-1], len(parts)), name, name, match.span()

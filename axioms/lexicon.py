@@ -137,7 +137,7 @@ _OPPOSITES = """
     northward/southward, primary/secondary, major/minor, permanent/temporary, supply/demand, profit/loss,
     acidic/alkaline, active/passive, dead/alive, urban/rural, few/many, most/least, lighter/darker, light/dark,
     gain/lose, gained/lost, greater/smaller, greatest/smallest, softer/harder, hard/soft, reduce/raise,
-    reduces/raises, reduced/raised, toward/away from, forwards/backwards, linear/nonlinear, finite/infinite,
+    reduces/raises, reduced/raised, forwards/backwards, linear/nonlinear, finite/infinite,
     classical/quantum, supervised/unsupervised, encode/decode, encryption/decryption, symmetric/asymmetric,
     deterministic/random, discrete/continuous, loved/hated, love/hate, strength/weakness, strengths/weaknesses,
     begin/end, begins/ends, began/ended, lend/borrow, push/pull, day/night, husband/wife, boys/girls, boy/girl,

@@ -77,13 +77,22 @@ def overlap(a: AbstractSet[str], b: AbstractSet[str]) -> float:
     return len(a & b) / max(1, min(len(a), len(b)))
 
 
+_BROKEN = re.compile(r"^To [a-z]+ (?!.*, )|\(\s*[,;.)]|[,;:] ?[,;]|\. [,;]|\d{4}[A-Z]")
+"""Marks of a sentence that is none any more."""
+
+
 def passage_sentences(passages: Sequence[str]) -> list[str]:
     """Return the whole sentences of passages: 5 to 60 words, ending as a sentence ends, without headings.
+
+    Left out are what a title announces ("To determine …") and what has lost a part: "(, )", ". ,", "1935April".
 
     >>> passage_sentences(["Beer\\nBeer\\n\\nBeer is one of the oldest drinks in the world. It is"])
     ['Beer is one of the oldest drinks in the world.']
     """
-    found = (s.split() for passage in passages for line in passage.split("\n") for s in sentences(line))
+    whole = (
+        s for passage in passages for line in passage.split("\n") for s in sentences(line) if not _BROKEN.search(s)
+    )
+    found = (s.split() for s in whole)
     return list(dict.fromkeys(" ".join(s) for s in found if s[-1][-1] in ".!?" and 5 <= len(s) <= 60))
 
 

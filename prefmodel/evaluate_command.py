@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prefmodel.arguments import one_question, one_text
-from prefmodel.baselines import bm25, longer
+from prefmodel.baselines import Likeness, bm25, longer, readability
 from prefmodel.commands import backend_option
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
-from prefmodel.evaluation import FileResult, PooledResult, Scorer, evaluate_pairs, pool
+from prefmodel.evaluation import FileResult, PooledResult, Scorer, evaluate_pairs, pool, position
 from prefmodel.files import format_of, read_pairs, sha256
 from prefmodel.model import PreferenceModel
 from prefmodel.picture import new_figure
 from prefmodel.report import as_json, as_markdown, as_text, write_report
 from prefmodel.report_page import as_html
+from prefmodel.sentence_encoder import SentenceEncoder
 from prefmodel.splits import SPLITS, split_of
 from prefmodel.types import PreferencePair, Question
 
@@ -44,6 +45,11 @@ FORMS: Mapping[str, Callable[[Mapping[str, FileResult], PooledResult, Mapping[st
 @click.argument("pairs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", metavar="BUNDLE", help="Folder, or owner/name on the Hub; by default the package's own.")
 @click.option("--compare", metavar="BUNDLE", multiple=True, help="Another bundle to compare with; may be repeated.")
+@click.option(
+    "--encoder",
+    metavar="ENCODER",
+    help="Sentence encoder, a folder or Hub name with an ONNX graph: adds likeness of question and answer, a baseline.",
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for results.json and results.md.")
 @click.option(
     "--format", "form", type=click.Choice(list(FORMS)), default="text", show_default=True, help="Of what is printed."
@@ -56,6 +62,7 @@ def evaluate(
     pairs: tuple[Path, ...],
     model: str | None,
     compare: tuple[str, ...],
+    encoder: str | None,
     report: Path | None,
     form: str,
     split: str | None,
@@ -66,8 +73,9 @@ def evaluate(
     """Compare a model with the labels of the pairs in files.
 
     Shows for each file how often the preferred answer scores higher, on all pairs and on those of about equal length,
-    beside the longer answer, BM25 and other models. Intervals are 95% bootstraps over questions. Every file is read and
-    checked before the first is scored. The format html is one page with tables and pictures.
+    beside the longer answer, BM25, the more readable answer and other models. Intervals are 95% bootstraps over
+    questions. Every file is read and checked before the first is scored. The format html is one page with tables and
+    pictures.
     """
     paths = _by_name(pairs)
     files = {name: _read(path, split) for name, path in paths.items()}
@@ -77,6 +85,9 @@ def evaluate(
         name: PreferenceModel.from_pretrained(bundle, threads=threads, backend=backend)
         for name, bundle in _bundles(model, compare)
     }
+    baselines: dict[str, Scorer] = {"longer": longer, "bm25": bm25, "readability": readability}
+    if encoder is not None:
+        baselines["embedding"] = Likeness(SentenceEncoder(encoder, threads=threads or 1))
     bm25([], [])  # says now, not after an hour, that bm25s is missing
     if form == "html":
         new_figure("the format html", "evaluate")
@@ -88,15 +99,18 @@ def evaluate(
         "files": {name: {"path": str(path), "sha256": sha256(path)} for name, path in paths.items()},
     }
     results: dict[str, FileResult] = {}
+    moved: dict[str, float] = {}
     try:
         for name, kept in files.items():
-            results[name] = _evaluate(name, kept, models, seed)
+            results[name] = _evaluate(name, kept, models, baselines, seed)
+            for key, one in models.items():
+                moved[key] = max(moved.get(key, 0.0), position(one, kept))
     finally:  # whatever stops the work, what is done is shown and kept
         if results:
             about["unfinished"] = unfinished = [name for name in files if name not in results]
             if unfinished:
                 click.echo(f"not evaluated: {', '.join(unfinished)}", err=True)
-            pooled = pool(list(results.values()), seed, temperatures)
+            pooled = pool(list(results.values()), seed, temperatures, moved)
             click.echo(FORMS[form](results, pooled, about))
             if report is not None:
                 write_report(report, results, pooled, about)
@@ -125,11 +139,15 @@ class Progress:
 
 
 def _evaluate(
-    name: str, pairs: Sequence[PreferencePair], models: Mapping[str, PreferenceModel], seed: int
+    name: str,
+    pairs: Sequence[PreferencePair],
+    models: Mapping[str, PreferenceModel],
+    baselines: Mapping[str, Scorer],
+    seed: int,
 ) -> FileResult:
     scorers: dict[str, Scorer] = {key: Progress(model, f"{name}, {key}") for key, model in models.items()}
     first, *others = scorers
-    ordered = {first: scorers[first], "longer": longer, "bm25": bm25} | {key: scorers[key] for key in others}
+    ordered = {first: scorers[first], **baselines} | {key: scorers[key] for key in others}
     try:
         return evaluate_pairs(pairs, ordered, seed)
     except PrefModelError as error:
@@ -149,7 +167,7 @@ def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
 def _bundles(model: str | None, compare: Sequence[str]) -> list[tuple[str, str | None]]:
     """Return (name in the table, bundle) of each model, the one to evaluate first."""
     short = [Path(bundle).name for bundle in compare]
-    taken = ["model", "longer", "bm25", *short]
+    taken = ["model", "longer", "bm25", "readability", "embedding", *short]
     names = [bundle if taken.count(name) > 1 else name for bundle, name in zip(compare, short, strict=True)]
     for name in names:
         if names.count(name) > 1:

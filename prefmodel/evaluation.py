@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prefmodel.best_of_n import BestOfN, best_of_n
 from prefmodel.calibration import Calibration, calibration
 from prefmodel.errors import InputError, shown
 from prefmodel.intervals import BOOL, FLOAT, INT, Estimate, bootstrap, clustered_interval, estimates, interval
 from prefmodel.length_control import length_controlled
+from prefmodel.model import PreferenceModel
 from prefmodel.splits import question_text
 from prefmodel.types import PreferencePair, Question
 
@@ -33,6 +35,7 @@ __all__ = [
     "length_matched",
     "pairwise_accuracy",
     "pool",
+    "position",
 ]
 
 
@@ -52,6 +55,7 @@ class FileResult:
         by_principle: the same by principle, "general" for none.
         by_scenario: the same by scenario, for files whose pairs name several (`provenance["scenario"]`).
         length_controlled: for each scorer, what a regression on length says for answers of equal length.
+        best_of_n: how good the answer is that each scorer picks among n; None with too few answers to a question.
         correct: for each scorer, float64 [pairs]: 1 where chosen scored higher, .5 for a tie, else 0.
         clusters: int64 [pairs], the number of the question.
         is_matched: bool [pairs].
@@ -70,6 +74,7 @@ class FileResult:
     by_principle: Mapping[str, Mapping[str, Estimate]]
     by_scenario: Mapping[str, Mapping[str, Estimate]]
     length_controlled: Mapping[str, Estimate]
+    best_of_n: BestOfN | None
     correct: Mapping[str, FLOAT] = field(repr=False)
     clusters: INT = field(repr=False)
     is_matched: BOOL = field(repr=False)
@@ -88,6 +93,7 @@ class PooledResult:
         differences: macro of the first scorer minus macro of each other one, from the same resampled questions.
         length_controlled: what a regression on length says for answers of equal length, over the pairs of all files.
         calibrations: of the scorers whose temperature is known: at temperature 1 and at their own.
+        positions: of models, how far a probability moves at most when two answers change places; see `position`.
     """
 
     macro: Mapping[str, Estimate]
@@ -96,6 +102,7 @@ class PooledResult:
     differences: Mapping[str, Estimate]
     length_controlled: Mapping[str, Estimate]
     calibrations: Mapping[str, tuple[Calibration, Calibration]]
+    positions: Mapping[str, float]
 
 
 def correctness(margins: ArrayLike) -> FLOAT:
@@ -163,7 +170,13 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
         raise InputError("scorers is empty; allowed: at least one")
     clusters, is_matched = _question_numbers(kept), length_matched(kept)
     gpt4 = np.array([_gpt4(pair) for pair in kept])
-    margins = {name: _margins(kept, name, scorer) for name, scorer in scorers.items()}
+    asked = [(pair.question, answer) for pair in kept for answer in (pair.chosen, pair.rejected)]
+    number = {item: i for i, item in enumerate(dict.fromkeys(asked))}  # an answer of several pairs is scored once
+    chosen, rejected = np.array([number[item] for item in asked], np.int64).reshape(-1, 2).T
+    scores = {name: _scores(list(number), name, scorer) for name, scorer in scorers.items()}
+    margins = {name: values[chosen] - values[rejected] for name, values in scores.items()}
+    of_answer = np.zeros(len(number), np.int64)
+    of_answer[chosen] = of_answer[rejected] = clusters
     correct = {name: correctness(values) for name, values in margins.items()}
     ratio = np.log([max(1, len(pair.chosen)) / max(1, len(pair.rejected)) for pair in kept])
     scenarios = [str(pair.provenance.get("scenario") or "none") for pair in kept]
@@ -192,6 +205,7 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
         by_principle=groups([pair.principle or "general" for pair in kept], several),
         by_scenario=groups(scenarios, len({*scenarios}) > 1),
         length_controlled={name: length_controlled(values, ratio, clusters) for name, values in correct.items()},
+        best_of_n=best_of_n(scores, chosen, rejected, of_answer, seed),
         correct=correct,
         clusters=clusters,
         is_matched=is_matched,
@@ -200,7 +214,31 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
     )
 
 
-def pool(results: Sequence[FileResult], seed: int = 0, temperatures: Mapping[str, float] | None = None) -> PooledResult:
+def position(model: PreferenceModel, pairs: Sequence[PreferencePair], count: int = 32) -> float:
+    """Return how far the probability that one answer is better moves at most when the two change places, 0 to 1.
+
+    A model that scores each answer alone can move by rounding only; judges that read both are known to move far.
+
+    Args:
+        model: what is asked.
+        pairs: of which so many are tried, at equal distances.
+        count: how many.
+
+    Example: `position(model, pairs) < 1e-6`.
+    """
+    tried = pairs[:: max(1, len(pairs) // count)][:count]
+    both = (
+        (model.compare(p.question, *sides) for sides in ((p.chosen, p.rejected), (p.rejected, p.chosen))) for p in tried
+    )
+    return max(abs(forth + back - 1.0) for forth, back in both)
+
+
+def pool(
+    results: Sequence[FileResult],
+    seed: int = 0,
+    temperatures: Mapping[str, float] | None = None,
+    positions: Mapping[str, float] | None = None,
+) -> PooledResult:
     """Put the results of several files together; the first scorer is the one that the others are compared with.
 
     The macro average's interval resamples the questions within each file; the intervals of the pooled pairs resample
@@ -210,6 +248,7 @@ def pool(results: Sequence[FileResult], seed: int = 0, temperatures: Mapping[str
         results: of files, all of the same scorers.
         seed: of the intervals.
         temperatures: logits, of the scorers whose margins become probabilities.
+        positions: what `position` found of the models.
 
     Raises:
         InputError: there is no result, or the results are of different scorers.
@@ -243,18 +282,16 @@ def pool(results: Sequence[FileResult], seed: int = 0, temperatures: Mapping[str
             name: (calibration(margins[name], clusters, 1.0, seed), calibration(margins[name], clusters, t, seed))
             for name, t in (temperatures or {}).items()
         },
+        positions=positions or {},
     )
 
 
-def _margins(pairs: Sequence[PreferencePair], name: str, scorer: Scorer) -> FLOAT:
-    """Return score of chosen minus score of rejected, float64 [pairs]; an answer of several pairs is scored once."""
-    asked = [(p.question, answer) for p in pairs for answer in (p.chosen, p.rejected)]
-    number = {item: i for i, item in enumerate(dict.fromkeys(asked))}
-    scores = np.asarray(scorer([q for q, _ in number], [a for _, a in number]), np.float64)
-    if scores.shape != (len(number),) or not np.isfinite(scores).all():
-        raise InputError(f"scorer {name!r} returned shape {scores.shape}, or NaN; allowed: {len(number)} numbers")
-    both = scores[[number[item] for item in asked]].reshape(-1, 2)
-    return both[:, 0] - both[:, 1]
+def _scores(asked: Sequence[tuple[Question, str]], name: str, scorer: Scorer) -> FLOAT:
+    """Return the score of each (question, answer), float64 [n]."""
+    scores = np.asarray(scorer([q for q, _ in asked], [a for _, a in asked]), np.float64)
+    if scores.shape != (len(asked),) or not np.isfinite(scores).all():
+        raise InputError(f"scorer {name!r} returned shape {scores.shape}, or NaN; allowed: {len(asked)} numbers")
+    return scores
 
 
 def _gpt4(pair: PreferencePair) -> float:

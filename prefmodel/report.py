@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prefmodel.best_of_n import IDEAL, BestOfN
 from prefmodel.calibration import Bin, Calibration
 from prefmodel.evaluation import Estimate, FileResult, PooledResult
 from prefmodel.files import whole_file
 
-HEADINGS = {"longer": "longer answer", "bm25": "BM25"}
+HEADINGS = {"longer": "longer answer", "bm25": "BM25", "embedding": "likeness", IDEAL: "the labels' own choice"}
 GAP = "  "
 NONE = "-"
 
@@ -153,7 +154,13 @@ def notes_of(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]
             f"{_number(plain.error, '')} at temperature 1, {_number(own.error, '')} at its own, {own.temperature:.3g}"
         )
         notes.append(f"{name}, expected calibration error, all pairs: {errors}")
+    for name, moved in pooled.positions.items():
+        notes.append(f"{name}, two answers that change places: a probability moves by {moved:.1g} at most")
     for name, result in files.items():
+        if found := result.best_of_n:
+            most = len(next(iter(found.curves.values())))
+            shown = ", ".join(f"{HEADINGS.get(s, s)} {shown_estimate(curve[-1])}" for s, curve in found.curves.items())
+            notes.append(f"{name}, best of {most}, share of comparisons won, {found.questions} questions: {shown}")
         if result.ignored:
             notes.append(f"{name}: pairs ignored for a target of .5 or less: {result.ignored}")
         if result.gpt4 and result.gpt4.count < result.pairs:
@@ -188,7 +195,7 @@ def _values(item: Any) -> Any:
         return {name: _values(value) for name, value in item.items()}
     if isinstance(item, list | tuple):
         return [_values(value) for value in item]
-    if isinstance(item, FileResult | PooledResult | Calibration | Bin):
+    if isinstance(item, FileResult | PooledResult | Calibration | Bin | BestOfN):
         # What is not shown in a repr is the arrays, one number for each pair.
         return {f: _values(getattr(item, f)) for f, d in item.__dataclass_fields__.items() if d.repr}
     if isinstance(item, Estimate):

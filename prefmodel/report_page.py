@@ -10,7 +10,7 @@ from typing import Any
 
 from prefmodel.evaluation import FileResult, PooledResult
 from prefmodel.report import Rows, group_rows, main_rows, notes_of
-from prefmodel.report_plots import FEWEST, by_file, by_length, reliability
+from prefmodel.report_plots import FEWEST, best_of, by_file, by_length, reliability
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222; }
@@ -38,6 +38,10 @@ def as_html(files: Mapping[str, FileResult], pooled: PooledResult, about: Mappin
     parts += [f"<p>{escape(LEGEND)}</p>", "<ul>", *(f"<li>{escape(n)}</li>" for n in notes_of(files, pooled)), "</ul>"]
     parts.append(_picture(by_file(files, pooled), "How often each scorer agrees with the labels, with 95% intervals."))
     parts.append(_picture(by_length(results), "The same against how much longer the chosen answer is, all pairs."))
+    for name, result in files.items():
+        if result.best_of_n:
+            text = f"How good the answer is that each picks among n, {result.best_of_n.questions} questions of {name}."
+            parts.append(_picture(best_of(name, result.best_of_n), text))
     for name, (plain, own) in pooled.calibrations.items():
         text = (
             "How often the answer with the higher score is the chosen one, against the probability that is told, for "

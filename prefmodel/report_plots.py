@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from prefmodel.best_of_n import IDEAL, BestOfN
 from prefmodel.calibration import Calibration
 from prefmodel.evaluation import FileResult, PooledResult
 from prefmodel.intervals import Estimate, clustered_interval
@@ -73,6 +74,25 @@ def by_length(files: Sequence[FileResult]) -> Any:
     axes.xaxis.set_major_formatter(lambda value, _: f"{2**value:.3g}×")
     axes.set_xlabel("length of the chosen answer by that of the rejected")
     axes.set_ylabel("agreement")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def best_of(name: str, found: BestOfN) -> Any:
+    """Return a figure of how good the answer is that each scorer picks among n of a question."""
+    figure = _figure(5.2, 3.4)
+    axes = figure.add_subplot()
+    for i, (scorer, colour) in enumerate(zip(found.curves, [*_colours(list(found.curves)[:-1]), GPT4], strict=True)):
+        curve = found.curves[scorer]
+        x = range(1, len(curve) + 1)
+        style = "--" if scorer == IDEAL else "-"
+        axes.plot(x, [e.value for e in curve], style, color=colour, label=_heading(scorer), marker="o", markersize=3)
+        if i == 0:
+            axes.fill_between(x, [e.low for e in curve], [e.high for e in curve], color=colour, alpha=0.15)
+    axes.axhline(0.5, color="#999999", linewidth=0.8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel(f"answers to pick from, {name}")
+    axes.set_ylabel("comparisons won by the picked one")
     axes.legend(frameon=False, fontsize=8)
     return figure
 

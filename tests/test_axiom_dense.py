@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from axioms import relevance
-from axioms.dense import SentenceEncoder, dense_neighbours
+from axioms.dense import dense_neighbours
 from axioms.relevance import RelevanceConfig
 from prefmodel.errors import BundleError, InputError
+from prefmodel.sentence_encoder import SentenceEncoder
 from tests.threads import any_threads, ask, library
 from tests.tiny import tiny_tokenizer
 

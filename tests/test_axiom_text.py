@@ -131,3 +131,17 @@ def test_many_threads_are_looked_up_in_parts():
     threads = [ask(i, f"Which tea{i // 2} suits cake{i} and house{i}?") for i in range(1100)]
     found = [[hit.index for hit in hits[:1]] for hits in neighbours(threads, depth=2)]
     assert found == [[i ^ 1] for i in range(1100)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "To determine the duration of a pregnancy after treatment.",
+        "The Apportionment Act of 1911 (, ) was a bill.",
+        "She married a girl . , he is the last person of it.",
+        "He was born here (April 10, 1935April 13, 1961) in May.",
+    ],
+)
+def test_a_passage_s_sentence_that_has_lost_a_part_is_left_out(broken):
+    whole = "To win, he ran the whole way, e.g., from the sea to the hill."
+    assert passage_sentences([f"{broken} {whole}"]) == [whole]

@@ -63,6 +63,7 @@ def test_the_table_goes_to_stdout_and_progress_to_stderr(run, files):
         "length-matched (n)",
         "longer answer",
         "BM25",
+        "readability",
         "GPT-4 (n)",
         "GPT-4 length-matched (n)",
     ]
@@ -101,7 +102,8 @@ def test_the_report_says_what_was_run(run, files, tiny_bundle, tmp_path):
         with open(path, "rb") as file:
             assert about["files"][name] == {"path": path, "sha256": hashlib.sha256(file.read()).hexdigest()}
     assert (values["files"]["one"]["pairs"], values["files"]["one"]["questions"]) == (24, 12)
-    assert list(values["pooled"]["macro"]) == ["model", "longer", "bm25"]
+    assert list(values["pooled"]["macro"]) == ["model", "longer", "bm25", "readability"]
+    assert values["pooled"]["positions"]["model"] < 1e-6
     assert "| one | 24 |" in (folder / "results.md").read_text()
 
 
