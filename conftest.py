@@ -3,8 +3,12 @@
 import os
 import signal
 
+from hypothesis import settings
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it in the background, also for what tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+settings.register_profile("patient", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("patient")
 os.environ.setdefault("PREFMODEL_BACKEND", "onnxruntime")
 # There is a process of tests for each CPU; threads of their own would only spin for the same CPUs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -168,7 +168,7 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
         raise InputError(f"none of {len(pairs)} pairs has a target above .5; allowed: at least one")
     if not scorers:
         raise InputError("scorers is empty; allowed: at least one")
-    clusters, is_matched = _question_numbers(kept), length_matched(kept)
+    clusters, is_matched = question_numbers(kept), length_matched(kept)
     gpt4 = np.array([_gpt4(pair) for pair in kept])
     asked = [(pair.question, answer) for pair in kept for answer in (pair.chosen, pair.rejected)]
     number = {item: i for i, item in enumerate(dict.fromkeys(asked))}  # an answer of several pairs is scored once
@@ -304,7 +304,7 @@ def _gpt4(pair: PreferencePair) -> float:
     return float(value)
 
 
-def _question_numbers(pairs: Sequence[PreferencePair]) -> INT:
+def question_numbers(pairs: Sequence[PreferencePair]) -> INT:
     """Number the questions in the order of their text, so that the order of the pairs does not matter."""
     texts = [question_text(pair.question) for pair in pairs]
     number = {text: i for i, text in enumerate(sorted(set(texts)))}
