@@ -1,43 +1,170 @@
-"""The card of a bundle: its `README.md`, written from what the bundle's `prefmodel.json` records."""
+"""The card of a bundle, in the Hub's format: what its `prefmodel.json` records, and what commands measured of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub import EvalResult, ModelCardData
+
 from prefmodel.bundle import Bundle
+from prefmodel.errors import InputError
 
 BASELINES = ("longer", "bm25")
+NOTICE = "NOTICE.md"
 PARITY = "{pairs}, {max_difference:.4f}, {tau:.4f}, {flipped:.2%} of {clear}, {accuracy_change:+.4f}"
 
-HEADER = """---
-license: apache-2.0
-library_name: prefmodel
-pipeline_tag: text-ranking
-tags:
-- reward-model
-- preference-model
----
-
-# A compact reward model
+TAGS = ("reward-model", "preference-model")
+USE = """# A compact reward model
 
 Tells how good an answer to a question is: a raw logit, higher is better, comparable within a question.
 
 ```python
 from prefmodel import PreferenceModel
+
 model = PreferenceModel.from_pretrained("PATH_OR_HUB_NAME")
 model.score("Why is the sky blue?", "Air scatters short waves more than long ones.")
 ```
 """
+NOT_RUN = "RewardBench 2 and RM-Bench: `prefmodel source` loads them; this model was not run on them.\n"
 
 
-def card(bundle: Bundle) -> str:
-    """Return the card of a bundle as Markdown; a part whose facts are not recorded is left out."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What commands printed of a bundle, for its card; a part that is None is left out.
+
+    Args:
+        results: JSON values of `prefmodel evaluate --report`.
+        evaluation: its Markdown.
+        probes: Markdown of `prefmodel probe --markdown`.
+        invariance: Markdown of `prefmodel invariance --format markdown`.
+        ablation: Markdown of `prefmodel ablate`.
+        notes: title of a section to what a person has to say at its end.
+    """
+
+    results: Mapping[str, Any] | None = None
+    evaluation: str | None = None
+    probes: str | None = None
+    invariance: str | None = None
+    ablation: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def card(bundle: Bundle, measured: Measured | None = None) -> str:
+    """Return the card of a bundle as Markdown, in the Hub's format; a part whose facts are not recorded is left out.
+
+    Args:
+        bundle: what it tells of, by its `prefmodel.json` and its `NOTICE.md`.
+        measured: what was measured of it since.
+
+    Raises:
+        InputError: a note is for a section that the card does not have.
+    """
     facts: Mapping[str, Any] = bundle.info["training"]
     accuracy = facts.get("accuracy", {})
-    parts = [HEADER, _origin(facts), _data(facts), _pairs(facts)]
+    seen = measured or Measured()
+    parts = [
+        _notice(bundle.folder / NOTICE, seen.results),
+        _agreement(seen),
+        _section("Whether it can be fooled", seen.probes),
+    ]
+    parts += [_section("What must not move it", seen.invariance), _section("What each axiom is worth", seen.ablation)]
+    parts += [_origin(facts), _data(facts), _pairs(facts)]
     parts += [_heldout(accuracy), _contributions(accuracy), _parity(facts), _limits(bundle)]
-    return "\n".join(part for part in parts if part)
+    return "\n".join([_metadata(facts, seen.results), USE, *_noted([part for part in parts if part], seen.notes)])
+
+
+def _metadata(facts: Mapping[str, Any], results: Mapping[str, Any] | None) -> str:
+    """Return what the Hub reads: the licence, the kind of model, and its results as a model-index."""
+    found = [
+        EvalResult(
+            task_type="text-ranking",
+            task_name="agreement with human labels",
+            dataset_type=name,
+            dataset_name=name,
+            metric_type="accuracy",
+            metric_value=round(accuracy["value"], 4),
+            metric_args={
+                "low": _rounded(accuracy["low"]),
+                "high": _rounded(accuracy["high"]),
+                "pairs": result["pairs"],
+            },
+        )
+        for name, result in (results or {}).get("files", {}).items()
+        for accuracy in [next(iter(result["accuracy"].values()))]
+    ]
+    about = ModelCardData(
+        language="en",
+        license="apache-2.0",
+        library_name="prefmodel",
+        pipeline_tag="text-ranking",
+        tags=list(TAGS),
+        model_name="prefmodel" if found else None,
+        eval_results=found or None,
+    )
+    return f"---\n{about.to_yaml()}\n---\n"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _notice(path: Path, results: Mapping[str, Any] | None) -> str:
+    """Return what has to be read first: where text and weights come from, and where a trivial baseline is better."""
+    if not path.exists():
+        return ""
+    _, _, text = path.read_text(encoding="utf-8").strip().partition("\n")
+    return f"## Read first\n\n{text.strip()}\n" + "".join(f"\n{line}\n" for line in _beaten(results))
+
+
+def _beaten(results: Mapping[str, Any] | None) -> Iterator[str]:
+    files = (results or {}).get("files", {})
+    for who, value in (("this model", _model), ("GPT-4's own labels", _gpt4)):
+        told = {name: value(result) for name, result in files.items()}
+        worse = [
+            f"`{name}` ({result['accuracy']['longer']['value']:.3f}, against {told[name]:.3f})"
+            for name, result in files.items()
+            if told[name] is not None and result["accuracy"]["longer"]["value"] > told[name]
+        ]
+        if worse:
+            yield f"To take the longer answer agrees with people more often than {who} does on {', '.join(worse)}."
+
+
+def _model(result: Mapping[str, Any]) -> float:
+    return float(next(iter(result["accuracy"].values()))["value"])
+
+
+def _gpt4(result: Mapping[str, Any]) -> float | None:
+    return result["gpt4"]["value"] if result["gpt4"] else None
+
+
+def _agreement(seen: Measured) -> str:
+    if seen.evaluation is None:
+        return ""
+    _, _, text = seen.evaluation.partition("\n")
+    return _section("On human labels that were not trained on", f"{text.partition('## About')[0].strip()}\n\n{NOT_RUN}")
+
+
+def _section(title: str, text: str | None) -> str:
+    """Return a section; headings of the text go a level down, and its title goes."""
+    if text is None:
+        return ""
+    lines = [f"#{line}" if line.startswith("## ") else line for line in text.strip().splitlines() if line[:2] != "# "]
+    return f"## {title}\n\n" + "\n".join(lines).strip() + "\n"
+
+
+def _noted(parts: list[str], notes: Mapping[str, str]) -> list[str]:
+    """Return the sections, each with the note for it at its end."""
+    titles = [part.partition("\n")[0].removeprefix("## ") for part in parts]
+    for title in notes:
+        if title not in titles:
+            raise InputError(f"a note is for the section {title!r}; allowed: {', '.join(titles)}")
+    return [
+        f"{part}\n{notes[title].strip()}\n" if title in notes else part
+        for title, part in zip(titles, parts, strict=True)
+    ]
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,0 +1,77 @@
+"""`prefmodel card`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--model", metavar="PATH_OR_NAME", help="The bundle; by default the model that comes with the package.")
+@click.option("-o", "--output", required=True, type=FILE, help="The card, such as BUNDLE/README.md.")
+@click.option(
+    "--evaluation", type=click.Path(path_type=Path, file_okay=False), help="Folder of `prefmodel evaluate --report`."
+)
+@click.option("--probes", type=FILE, help="What `prefmodel probe --markdown` printed.")
+@click.option("--invariance", type=FILE, help="What `prefmodel invariance --format markdown` printed.")
+@click.option("--ablation", type=FILE, help="The ablation.md of `prefmodel ablate`.")
+@click.option("--notes", type=FILE, help="Markdown with a section for each section of the card that a person comments.")
+def card(
+    model: str | None,
+    output: Path,
+    evaluation: Path | None,
+    probes: Path | None,
+    invariance: Path | None,
+    ablation: Path | None,
+    notes: Path | None,
+) -> None:
+    """Write the model card of a bundle, from what it records and from what other commands printed of it.
+
+    Every number in it is one that they printed; only the text of NOTES is a person's.
+    """
+    from export.card import Measured, card
+    from prefmodel.bundle import Bundle
+    from prefmodel.errors import FileFormatError
+    from prefmodel.files import whole_file
+
+    results = None
+    if evaluation is not None:
+        text = _read(evaluation / "results.json")
+        try:
+            results = json.loads(text or "")
+        except ValueError as error:
+            raise FileFormatError(f"{evaluation / 'results.json'}: no JSON: {error}") from None
+    measured = Measured(
+        results=results,
+        evaluation=None if evaluation is None else _read(evaluation / "results.md"),
+        probes=_read(probes),
+        invariance=_read(invariance),
+        ablation=_read(ablation),
+        notes=_sections(_read(notes) or ""),
+    )
+    written = card(Bundle.open(model), measured)
+    with whole_file(output) as temporary:
+        temporary.write_text(written, encoding="utf-8")
+    click.echo(output)
+
+
+def _read(path: Path | None) -> str | None:
+    from prefmodel.errors import InputError
+
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}; allowed: a text file that the command wrote") from None
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Return title to text of each `## ` section."""
+    parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:]
+    return {title.strip(): body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}
