@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SLOW = [
     *("ray", "families", "score_resume", "train_distributed", "pairs_llm", "export", "default_model", "engine"),
-    *("pairs_stream", "ablate", "train_interrupted", "benchmark_train", "quantize", "train"),
+    *("pairs_stream", "ablate", "train_interrupted", "benchmark_train", "quantize", "train", "docs"),
 ]
 """Files of tests that take half a minute or more, the longest first."""
 
