@@ -213,7 +213,7 @@ def _pairs(facts: Mapping[str, Any]) -> str:
 
 
 def _heldout(accuracy: Mapping[str, Any]) -> str:
-    if not accuracy:
+    if "axioms" not in accuracy:
         return ""
     rows = [
         [name, r["pairs"], "{accuracy:.3f} [{low:.3f}, {high:.3f}]".format(**r), *(f"{r[k]:.3f}" for k in BASELINES)]
@@ -224,7 +224,7 @@ def _heldout(accuracy: Mapping[str, Any]) -> str:
 
 
 def _contributions(accuracy: Mapping[str, Any]) -> str:
-    if not accuracy:
+    if "contributions" not in accuracy:
         return ""
     names = list(next(iter(accuracy["contributions"].values())))
     rows = [[kind, *(f"{row[n]:.3f}" for n in names)] for kind, row in accuracy["contributions"].items()]

@@ -1,0 +1,95 @@
+"""`prefmodel card`: the card in the Hub's format, from what other commands printed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from huggingface_hub import ModelCard
+
+from prefmodel.files import write_pairs
+from prefmodel.types import PreferencePair
+from tests.command import fails
+
+PAIRS = [
+    PreferencePair(f"Why {i}?", "sky " * (i % 3 + 2), "blue", axiom="human", source="demo", provenance={"gpt4": i % 2})
+    for i in range(12)
+]
+NEITHER = [
+    PreferencePair(f"Why {i}?", f"Ask him {i}.", f"Ask her {i}.", axiom="invariance", source="demo", target=0.5)
+    for i in range(4)
+]
+
+
+@pytest.fixture
+def printed(run, tmp_path):
+    """What the other commands printed of the tiny bundle."""
+    write_pairs(tmp_path / "people.jsonl", PAIRS)
+    write_pairs(tmp_path / "neither.jsonl", NEITHER)
+    assert run("evaluate", tmp_path / "people.jsonl", "--report", tmp_path / "report").exit_code == 0
+    found = run("invariance", tmp_path / "neither.jsonl", "--format", "markdown")
+    (tmp_path / "invariance.md").write_text(found.stdout)
+    (tmp_path / "ablation.md").write_text("# Ablation of the axioms\n\n| rung | human |\n| --- | --- |\n| all | .9 |\n")
+    (tmp_path / "notes.md").write_text("# Notes\n\n## Scale and limits\n\nIt is tiny.\n")
+    return tmp_path
+
+
+@pytest.fixture
+def card(run, printed):
+    def card(*more):
+        return run("card", "-o", printed / "card.md", *more)
+
+    return card
+
+
+def test_a_bundle_alone_has_a_card_that_the_hub_reads(card, printed):
+    result = card()
+    assert (result.exit_code, result.stdout) == (0, f"{printed / 'card.md'}\n")
+    found = ModelCard.load(printed / "card.md")
+    assert (found.data.license, found.data.library_name, found.data.pipeline_tag) == (
+        "apache-2.0",
+        "prefmodel",
+        "text-ranking",
+    )
+    assert found.data.eval_results is None
+    assert "## Scale and limits" in found.text
+    assert "## Whether it can be fooled" not in found.text
+
+
+def test_what_was_measured_stands_in_the_card_and_in_its_index(card, printed):
+    options = ("--evaluation", printed / "report", "--invariance", printed / "invariance.md")
+    result = card(*options, "--ablation", printed / "ablation.md", "--notes", printed / "notes.md")
+    assert result.exit_code == 0, result.stderr
+    found = ModelCard.load(printed / "card.md")
+    accuracy = json.loads((printed / "report" / "results.json").read_text())["files"]["people"]["accuracy"]["model"]
+    [index] = found.data.eval_results
+    assert (index.dataset_name, index.metric_type) == ("people", "accuracy")
+    assert index.metric_value == pytest.approx(accuracy["value"], abs=1e-4)
+    assert index.metric_args["pairs"] == 12
+    table = (printed / "report" / "results.md").read_text().split("\n\n")[1]
+    assert f"## On human labels that were not trained on\n\n{table}" in found.text
+    assert "RewardBench 2 and RM-Bench" in found.text
+    assert f"## What must not move it\n\n{(printed / 'invariance.md').read_text()}" in found.text
+    assert "## What each axiom is worth\n\n| rung | human |" in found.text
+    assert "Ablation of the axioms" not in found.text
+    assert found.text.rstrip().endswith("It is tiny.")
+
+
+def test_where_the_longer_answer_is_better_is_said_first(run, card, printed, copied_bundle):
+    (copied_bundle / "NOTICE.md").write_text("# Title\n\nIts start was dequantised.\n")
+    options = ("--evaluation", printed / "report")
+    assert run("card", "-o", printed / "card.md", *options, model=copied_bundle).exit_code == 0
+    text = ModelCard.load(printed / "card.md").text
+    first = text[text.index("## ") :].split("\n## ")[0]
+    assert first.startswith("## Read first\n\nIts start was dequantised.")
+    assert "agrees with people more often than GPT-4's own labels does on `people` (1.000, against 0.500)." in first
+
+
+def test_what_cannot_be_read_is_told(card, printed):
+    fails(card("--probes", printed / "no.md"), "no.md cannot be read")
+    fails(card("--evaluation", printed), "results.json cannot be read")
+    (printed / "report" / "results.json").write_text("{")
+    fails(card("--evaluation", printed / "report"), "results.json: no JSON")
+    (printed / "notes.md").write_text("## Nowhere\n\nLost.\n")
+    fails(card("--notes", printed / "notes.md"), "a note is for the section 'Nowhere'; allowed: ")
+    assert not (printed / "card.md").exists()
