@@ -122,6 +122,11 @@ class Progress:
     def __init__(self, model: PreferenceModel, label: str):
         self._model = model
         self._label = label
+        self._cut: dict[tuple[Question, str], int] = {}
+
+    def cut(self, question: Question, answer: str) -> int:
+        """Return how many tokens of an answer that was scored were not read."""
+        return self._cut[question, answer]
 
     def __call__(self, questions: Sequence[Question], answers: Sequence[str]) -> NDArray[np.float32]:
         """Return the score of each answer, float32 [n]."""
@@ -130,7 +135,10 @@ class Progress:
         with tqdm(total=len(answers), desc=self._label, unit="answer", disable=not sys.stderr.isatty()) as bar:
             for start in range(0, len(answers), CHUNK):
                 end = min(start + CHUNK, len(answers))
-                scores[start:end] = self._model.score_batch(questions[start:end], answers[start:end]).scores
+                found = self._model.score_batch(questions[start:end], answers[start:end])
+                scores[start:end] = found.scores
+                items = zip(questions[start:end], answers[start:end], strict=True)
+                self._cut.update(zip(items, found.answer_cut.tolist(), strict=True))
                 bar.update(end - start)
                 if bar.disable and (end == len(answers) or time.monotonic() - shown > LOG_SECONDS):
                     click.echo(f"{self._label}: {end} of {len(answers)} answers", err=True)
@@ -145,11 +153,11 @@ def _evaluate(
     baselines: Mapping[str, Scorer],
     seed: int,
 ) -> FileResult:
-    scorers: dict[str, Scorer] = {key: Progress(model, f"{name}, {key}") for key, model in models.items()}
+    scorers = {key: Progress(model, f"{name}, {key}") for key, model in models.items()}
     first, *others = scorers
-    ordered = {first: scorers[first], **baselines} | {key: scorers[key] for key in others}
+    ordered: dict[str, Scorer] = {first: scorers[first], **baselines, **{key: scorers[key] for key in others}}
     try:
-        return evaluate_pairs(pairs, ordered, seed)
+        return evaluate_pairs(pairs, ordered, seed, scorers[first].cut)
     except PrefModelError as error:
         raise InputError(f"{name}: {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +55,8 @@ class FileResult:
         by_axiom: axiom to scorer to accuracy; empty unless there are several axioms.
         by_principle: the same by principle, "general" for none.
         by_scenario: the same by scenario, for files whose pairs name several (`provenance["scenario"]`).
+        by_cut: the same by how many tokens of the pair's longer answer the first scorer did not read; empty where it
+            does not say, or cut none.
         length_controlled: for each scorer, what a regression on length says for answers of equal length.
         best_of_n: how good the answer is that each scorer picks among n; None with too few answers to a question.
         correct: for each scorer, float64 [pairs]: 1 where chosen scored higher, .5 for a tie, else 0.
@@ -73,6 +76,7 @@ class FileResult:
     by_axiom: Mapping[str, Mapping[str, Estimate]]
     by_principle: Mapping[str, Mapping[str, Estimate]]
     by_scenario: Mapping[str, Mapping[str, Estimate]]
+    by_cut: Mapping[str, Mapping[str, Estimate]]
     length_controlled: Mapping[str, Estimate]
     best_of_n: BestOfN | None
     correct: Mapping[str, FLOAT] = field(repr=False)
@@ -147,13 +151,23 @@ def length_matched(pairs: Sequence[PreferencePair]) -> BOOL:
     return np.array([low * len(p.rejected) <= len(p.chosen) <= high * len(p.rejected) for p in pairs], np.bool_)
 
 
-def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer], seed: int = 0) -> FileResult:
+CUTS = {"nothing cut": 0, "1 to 128 tokens cut": 128, "129 to 512 tokens cut": 512, "more cut": math.inf}
+"""Groups of pairs, and the most tokens of an answer that were not read."""
+
+
+def evaluate_pairs(
+    pairs: Sequence[PreferencePair],
+    scorers: Mapping[str, Scorer],
+    seed: int = 0,
+    cut: Callable[[Question, str], int] | None = None,
+) -> FileResult:
     """Score both answers of each pair once with each scorer and compare with the labels.
 
     Args:
         pairs: of one file; those with a target of .5 or less are counted and ignored.
         scorers: by name. Each is called once, with the distinct (question, answer) of the file.
         seed: of the bootstrap.
+        cut: how many tokens of an answer the first scorer did not read; called when all is scored.
 
     Raises:
         InputError: no pair is left, no scorer is given, a scorer returns other than n numbers, or a `gpt4` is none.
@@ -180,6 +194,8 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
     correct = {name: correctness(values) for name, values in margins.items()}
     ratio = np.log([max(1, len(pair.chosen)) / max(1, len(pair.rejected)) for pair in kept])
     scenarios = [str(pair.provenance.get("scenario") or "none") for pair in kept]
+    lost = [0 if cut is None else max(cut(p.question, p.chosen), cut(p.question, p.rejected)) for p in kept]
+    cuts = np.array([next(name for name, most in CUTS.items() if tokens <= most) for tokens in lost])
     labelled = ~np.isnan(gpt4)
 
     def accuracies(where: BOOL) -> dict[str, Estimate]:
@@ -193,6 +209,7 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
         return {name: accuracies(column == name) for name in sorted(set(names))} if several else {}
 
     several = len({pair.axiom for pair in kept}) > 1
+    found_cuts = [name for name in CUTS if (cuts == name).any()]
     return FileResult(
         pairs=len(kept),
         questions=int(clusters.max()) + 1,
@@ -204,6 +221,7 @@ def evaluate_pairs(pairs: Sequence[PreferencePair], scorers: Mapping[str, Scorer
         by_axiom=groups([pair.axiom for pair in kept], several),
         by_principle=groups([pair.principle or "general" for pair in kept], several),
         by_scenario=groups(scenarios, len({*scenarios}) > 1),
+        by_cut={name: accuracies(cuts == name) for name in found_cuts} if any(lost) else {},
         length_controlled={name: length_controlled(values, ratio, clusters) for name, values in correct.items()},
         best_of_n=best_of_n(scores, chosen, rejected, of_answer, seed),
         correct=correct,

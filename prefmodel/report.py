@@ -121,11 +121,16 @@ def _cells(accuracy: Mapping[str, Estimate], matched: Mapping[str, Estimate]) ->
 
 
 def group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
-    """Return the tables by axiom, by principle and by scenario of each file that has several, by title."""
+    """Return the tables by axiom, principle, scenario and what was cut of each file that has several, by title."""
     tables = {}
     for name, result in files.items():
-        kinds = (("axiom", result.by_axiom), ("principle", result.by_principle), ("scenario", result.by_scenario))
-        for word, groups in kinds:
+        kinds = {
+            "axiom": result.by_axiom,
+            "principle": result.by_principle,
+            "scenario": result.by_scenario,
+            "what was cut": result.by_cut,
+        }
+        for word, groups in kinds.items():
             if groups:
                 heading = [f"{name}, by {word}", "pairs", *(HEADINGS.get(s, s) for s in result.accuracy)]
                 rows = [
