@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
 from axioms import relevance
 from axioms.dense import dense_neighbours
@@ -19,30 +16,7 @@ from prefmodel.errors import BundleError, InputError
 from prefmodel.sentence_encoder import SentenceEncoder
 from tests.threads import any_threads, ask, library
 from tests.tiny import tiny_tokenizer
-
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-WIDTH = 16
-
-
-def encoder_graph(vocab: int, pooled: bool, inputs: tuple[str, ...] = INPUTS) -> onnx.ModelProto:
-    """Return a graph that looks up a vector for each token; if pooled, it also gives the largest of each column."""
-    weights = np.random.default_rng(0).normal(size=(vocab, WIDTH)).astype(np.float32)
-    nodes = [helper.make_node("Gather", ["embedding", "input_ids"], ["last_hidden_state"])]
-    outputs = [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "tokens", WIDTH])]
-    if pooled:
-        nodes.append(helper.make_node("ReduceMax", ["last_hidden_state"], ["sentence_embedding"], axes=[1], keepdims=0))
-        outputs.append(helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", WIDTH]))
-    given = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs]
-    graph = helper.make_graph(nodes, "encoder", given, outputs, [numpy_helper.from_array(weights, "embedding")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def encoder_folder(folder: Path, pooled: bool = False, graph: str = "onnx/model.onnx", **others) -> Path:
-    tokenizer = tiny_tokenizer()
-    (folder / graph).parent.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    onnx.save(encoder_graph(tokenizer.get_vocab_size(), pooled, **others), folder / graph)
-    return folder
+from tests.tiny_encoder import INPUTS, WIDTH, encoder_folder
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The longer answer and BM25 as scorers."""
+"""The longer answer, BM25, readability and likeness as scorers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefmodel.baselines import bm25, longer
+from prefmodel.baselines import Likeness, bm25, longer, readability
 from prefmodel.errors import MissingExtraError
+from prefmodel.sentence_encoder import SentenceEncoder
 from prefmodel.types import Message
+from tests.tiny_encoder import encoder_folder
 
 TEXTS = st.lists(st.text("abc ?", max_size=20), min_size=1, max_size=8)
 
@@ -86,3 +88,37 @@ def test_the_missing_extra_is_named(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_bm25s)
     with pytest.raises(MissingExtraError, match=r"BM25 baseline needs the extra 'evaluate'.*prefmodel\[evaluate\]"):
         bm25(["Why?"], ["Because."])
+
+
+def test_readability_by_hand():
+    """4.71 characters a word + .5 words a sentence - 21.43, of "Air scatters blue light. It is so!": 25 in 7, and 2."""
+    [score] = readability(["Why?"], ["Air scatters blue light. It is so!"])
+    assert score == pytest.approx(-(4.71 * 26 / 7 + 0.5 * 7 / 2 - 21.43), abs=1e-4)
+
+
+@given(answers=st.lists(st.text()))
+def test_any_text_has_a_readability(answers):
+    scores = readability(["Why?"] * len(answers), answers)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    assert scores.shape == (len(answers),)
+
+
+def test_longer_sentences_and_longer_words_are_harder():
+    short, sentences, words = readability(
+        ["Why?"] * 3, ["It is so. We saw it.", "It is so and we saw it.", "Undoubtedly so. Everybody noticed it."]
+    )
+    assert short > sentences
+    assert short > words
+    assert readability(["Why?"], ["???"])[0] < words
+
+
+def test_likeness_is_the_cosine_of_question_and_answer(tmp_path):
+    encoder = SentenceEncoder(encoder_folder(tmp_path))
+    asked = ["Why is the sky blue?", [Message("user", "sky")], "light"]
+    answers = ["Air scatters light.", "sky", "Why is the sky blue?"]
+    scores = Likeness(encoder)(asked, answers)
+    assert scores.dtype == np.float32
+    texts = encoder.encode([asked[0], "sky", asked[2]])
+    np.testing.assert_allclose(scores, (texts * encoder.encode(answers)).sum(1), atol=1e-6)
+    assert Likeness(encoder)(["sky"], ["sky"])[0] == pytest.approx(1)

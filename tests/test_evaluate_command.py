@@ -15,6 +15,7 @@ from prefmodel.files import write_pairs, write_rows
 from prefmodel.model import PreferenceModel
 from prefmodel.splits import SPLITS, split_of
 from prefmodel.types import PreferencePair
+from tests.tiny_encoder import encoder_folder
 
 
 def rows(number, start=0):
@@ -212,3 +213,40 @@ def test_no_pairs_left_is_an_error(run, tmp_path):
 
 def test_a_report_that_cannot_be_a_folder_is_refused_before_scoring(run, files):
     assert "--report is" in one_error(run(files[0], "--report", files[1]))
+
+
+def test_an_encoder_adds_likeness(run, files, tmp_path):
+    result = run(*files, "--encoder", encoder_folder(tmp_path / "encoder"), "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert list(json.loads(result.stdout)["pooled"]["macro"]) == ["model", "longer", "bm25", "readability", "embedding"]
+    assert "encoder is 'no such'; allowed: " in one_error(run(*files, "--encoder", "no such"))
+
+
+def test_what_was_cut_has_a_table_of_its_own(run, tmp_path):
+    long = [{**row, "chosen": row["chosen"] + "light " * 90} for row in rows(4, start=90)]
+    write_rows(tmp_path / "long.jsonl", [*rows(8), *long])
+    result = run(tmp_path / "long.jsonl")
+    title, nothing, some, *_ = result.stdout.split("\n\n")[2].splitlines()
+    assert title.startswith("long, by what was cut")
+    assert nothing.split()[:3] == ["nothing", "cut", "8"]
+    assert some.startswith("1 to 128 tokens cut")
+    write_rows(tmp_path / "short.jsonl", rows(8))
+    assert "by what was cut" not in run(tmp_path / "short.jsonl").stdout
+
+
+def test_several_answers_to_a_question_give_curves(run, tmp_path):
+    answers = ["Air scatters light.", "No idea.", "It is the sea.", "Because it is."]
+    pairs = [
+        {"question": f"Why {i}?", "chosen": f"{answers[a]} {i}", "rejected": f"{answers[b]} {i}"}
+        for i in range(12)
+        for a, b in ((0, 1), (0, 2), (3, 1), (2, 1), (0, 3))
+    ]
+    write_rows(tmp_path / "many.jsonl", pairs)
+    result = run(tmp_path / "many.jsonl", "--report", tmp_path / "report")
+    assert "many, best of 4, share of comparisons won, 12 questions: model " in result.stdout
+    found = json.loads((tmp_path / "report" / "results.json").read_text())["files"]["many"]["best_of_n"]
+    assert found["questions"] == 12
+    assert [len(curve) for curve in found["curves"].values()] == [4] * 5
+    assert found["curves"]["ideal"][-1]["value"] == 1.0
+    page = run(tmp_path / "many.jsonl", "--format", "html").stdout
+    assert "How good the answer is that each picks among n, 12 questions of many." in page
