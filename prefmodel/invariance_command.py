@@ -30,7 +30,7 @@ def invariance(pairs: Path, split: str | None, count: int, seed: int, form: str,
     """
     from prefmodel.evaluate_command import Progress
     from prefmodel.invariance import ALLOWED, invariance
-    from prefmodel.report import shown_estimate
+    from prefmodel.report import columns, pipes, shown_estimate
 
     kept = _drawn(pairs, split, count, seed)
     report = invariance(Progress(load(options), "invariance"), kept, seed)
@@ -38,16 +38,13 @@ def invariance(pairs: Path, split: str | None, count: int, seed: int, form: str,
         known = json.loads(json.dumps(asdict(report)), parse_constant=lambda _: None)  # an unknown interval is null
         print_text(json.dumps(known))
         return
-    rows = [("change", "pairs", "mean shift, sd", f"within {ALLOWED:.2f}")]
+    rows = [["change", "pairs", "mean shift, sd", f"within {ALLOWED:.2f}"]]
     for kind, shift in report.shifts.items():
-        rows.append((kind, str(shift.count), shown_estimate(shift), "yes" if shift.value <= ALLOWED else "no"))
+        rows.append([kind, str(shift.count), shown_estimate(shift), "yes" if shift.value <= ALLOWED else "no"])
     if form == "markdown":
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        print_text("\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]))
+        print_text(pipes(rows))
     else:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        print_text("\n".join([*lines, "", f"standard deviation of the scores: {report.spread:.3f} logits"]))
+        print_text(f"{columns(rows)}\n\nstandard deviation of the scores: {report.spread:.3f} logits")
 
 
 def _drawn(path: Path, split: str | None, count: int, seed: int) -> list[Any]:

@@ -40,15 +40,15 @@ def as_text(files: Mapping[str, FileResult], pooled: PooledResult) -> str:
     <BLANKLINE>
     length-controlled, all pairs: longer answer .504 [.488, .520]
     """
-    tables = [_columns(rows) for rows in [main_rows(files, pooled), *group_rows(files).values()]]
+    tables = [columns(rows) for rows in [main_rows(files, pooled), *group_rows(files).values()]]
     return "\n\n".join([tables[0], *_notes_block(files, pooled), *tables[1:]])
 
 
 def as_markdown(files: Mapping[str, FileResult], pooled: PooledResult, about: Mapping[str, Any]) -> str:
     """Return the report as Markdown; `about` (models, hashes, seed) becomes a list at its end."""
-    parts = ["# Evaluation", _pipes(main_rows(files, pooled))]
+    parts = ["# Evaluation", pipes(main_rows(files, pooled))]
     parts += ["\n".join(f"- {note}" for note in notes_of(files, pooled))] if notes_of(files, pooled) else []
-    parts += [f"## {title}\n\n{_pipes(rows)}" for title, rows in group_rows(files).items()]
+    parts += [f"## {title}\n\n{pipes(rows)}" for title, rows in group_rows(files).items()]
     parts += ["## About\n\n" + "\n".join(f"- {name}: `{json.dumps(value)}`" for name, value in about.items())]
     return "\n\n".join(parts) + "\n"
 
@@ -178,7 +178,13 @@ def _notes_block(files: Mapping[str, FileResult], pooled: PooledResult) -> list[
     return ["\n".join(notes)] if notes else []
 
 
-def _columns(rows: Rows) -> str:
+def columns(rows: Rows) -> str:
+    """Return rows as aligned columns; those of the second one stand to the right.
+
+    >>> print(columns([["file", "pairs"], ["a", "7"]]))
+    file  pairs
+    a         7
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -189,7 +195,14 @@ def _columns(rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def _pipes(rows: Rows) -> str:
+def pipes(rows: Rows) -> str:
+    """Return rows as a Markdown table.
+
+    >>> print(pipes([["file", "pairs"], ["a", "7"]]))
+    | file | pairs |
+    | --- | --- |
+    | a | 7 |
+    """
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
