@@ -20,6 +20,7 @@ from prefmodel.files import write_rows
 from tests.command import COMMAND, GOOD, QUESTION, fails
 from tests.tiny import build_bundle
 
+pytestmark = pytest.mark.timeout(240)  # a Ray that hangs, hangs in every test
 ROWS = 40_000  # some seconds of work for two actors with the tiny model
 
 
