@@ -144,7 +144,10 @@ def _agreement(seen: Measured) -> str:
     if seen.evaluation is None:
         return ""
     _, _, text = seen.evaluation.partition("\n")
-    return _section("On human labels that were not trained on", f"{text.partition('## About')[0].strip()}\n\n{NOT_RUN}")
+    tables, mark, groups = text.partition("## About")[0].strip().partition("\n## ")
+    if mark:  # tables by scenario are long: a reader opens them
+        groups = f"<details>\n<summary>By group</summary>\n\n## {groups.strip()}\n\n</details>\n\n"
+    return _section("On human labels that were not trained on", f"{tables.strip()}\n\n{groups}{NOT_RUN}")
 
 
 def _section(title: str, text: str | None) -> str:
