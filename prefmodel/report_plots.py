@@ -71,7 +71,8 @@ def by_length(files: Sequence[FileResult]) -> Any:
             axes.fill_between(x, [e.low for _, e in points], [e.high for _, e in points], color=colour, alpha=0.15)
     axes.axhline(0.5, color="#999999", linewidth=0.8)
     axes.axvline(0, color="#999999", linewidth=0.8)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{2**value:.3g}×")
+    axes.set_xticks(range(math.floor(x[0]), math.ceil(x[-1]) + 1))  # whole powers of 2
+    axes.xaxis.set_major_formatter(lambda value, _: f"{2.0**value:.3g}×")
     axes.set_xlabel("length of the chosen answer by that of the rejected")
     axes.set_ylabel("agreement")
     axes.legend(frameon=False, fontsize=8)
@@ -80,7 +81,7 @@ def by_length(files: Sequence[FileResult]) -> Any:
 
 def best_of(name: str, found: BestOfN) -> Any:
     """Return a figure of how good the answer is that each scorer picks among n of a question."""
-    figure = _figure(5.2, 3.4)
+    figure = _figure(6.8, 3.4)
     axes = figure.add_subplot()
     for i, (scorer, colour) in enumerate(zip(found.curves, [*_colours(list(found.curves)[:-1]), GPT4], strict=True)):
         curve = found.curves[scorer]
@@ -93,7 +94,7 @@ def best_of(name: str, found: BestOfN) -> Any:
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(f"answers to pick from, {name}")
     axes.set_ylabel("comparisons won by the picked one")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
