@@ -31,13 +31,13 @@ class GroundednessConfig:
     Args:
         woven: at most so many sentences are woven into one answer.
         depth: two threads are put together if one is among the so many most similar ones of the other.
-        similar: and their similarity is at least, and less than this: of what is nearly the topic, but not the same.
+        nearest: and their similarity is less than this; what is said of the same topic may be right for both.
         uses: a thread is put together with others until it has so many.
     """
 
     woven: int = 2
     depth: int = 4
-    similar: tuple[float, float] = (0.12, 0.4)
+    nearest: float = 0.4
     uses: int = 1
 
 
@@ -84,19 +84,17 @@ def build(threads: Sequence[Thread], rng: Random, config: GroundednessConfig | N
 
     >>> from prefmodel.types import Answer
     >>> ask = lambda i, q, a, p: Thread(f"demo/{i}", "demo", q, (Answer(a),), (p,))
-    >>> threads = [ask(0, "Who brews beer?", "Monks do.", "Belgian abbeys make most."),
+    >>> threads = [ask(0, "Who brews beer?", "Monks do.", "Belgian abbeys make most of it."),
     ...            ask(1, "Who drinks beer?", "Czechs do.", "Prague has most bars here.")]
-    >>> config = GroundednessConfig(similar=(0, 1))
-    >>> pair = min(build(threads, Random(0), config), key=lambda pair: pair.thread_id)
+    >>> pair = min(build(threads, Random(0)), key=lambda pair: pair.thread_id)
     >>> pair.chosen, pair.rejected
-    ('Monks do. Belgian abbeys make most.', 'Monks do. Prague has most bars here.')
+    ('Monks do. Belgian abbeys make most of it.', 'Monks do. Prague has most bars here.')
     """
     config = config or GroundednessConfig()
     with_evidence = [t for t in threads if t.passages and t.answers]
     topics = [f"{thread.question} {best_answer(thread).text}" for thread in with_evidence]
-    least, most = config.similar
     found = [
-        [hit for hit in hits if least <= hit.similarity < most]
+        [hit for hit in hits if hit.similarity < config.nearest]
         for hits in neighbours(with_evidence, config.depth, texts=topics)
     ]
     case_of = lru_cache(maxsize=CACHED)(lambda index: _Case.of(with_evidence[index]))  # some stand in several couples

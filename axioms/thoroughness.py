@@ -39,8 +39,7 @@ class ThoroughnessConfig:
         ways: at most so many ways to take an answer apart are looked at, those whose ends say the most.
         answers: at most so many of a thread are taken apart.
         depth: the other thread is one of so many most similar ones of the source.
-        similar: its question is at least, and less, similar than this: the end of an answer to a farther one is too
-            strange, and in that of a nearer one more may matter.
+        nearest: and its question is less similar than this; in the end of an answer to a nearer one more may matter.
         same: share of content words from which two questions count as the same; see `neighbours`.
         uses: an answer is put together with others until it has so many.
     """
@@ -55,7 +54,7 @@ class ThoroughnessConfig:
     ways: int = 6
     answers: int = 2
     depth: int = 50
-    similar: tuple[float, float] = (0.1, 0.3)
+    nearest: float = 0.3
     same: float = 0.4
     uses: int = 1
 
@@ -106,7 +105,7 @@ def build(threads: Sequence[Thread], rng: Random, config: ThoroughnessConfig | N
     >>> ask = lambda i, q, a: Thread(f"demo/{i}", "demo", q, (Answer(a),))
     >>> threads = [ask(0, "Where does coffee keep best?", "Coffee likes the dark. A dark tin will do."),
     ...            ask(1, "Where does tea grow best?", "Tea likes the rain. Most rain hits hills.")]
-    >>> config = ThoroughnessConfig(least=9, topical=1, similar=(0, 1))
+    >>> config = ThoroughnessConfig(least=9, topical=1, nearest=1.0)
     >>> pairs = sorted(build(threads, Random(0), config), key=lambda pair: pair.thread_id)
     >>> pairs[0].chosen, pairs[0].rejected
     ('Coffee likes the dark.\\n\\nA dark tin will do.', 'Coffee likes the dark.\\n\\nMost rain hits hills.')
@@ -115,9 +114,8 @@ def build(threads: Sequence[Thread], rng: Random, config: ThoroughnessConfig | N
     rare = rarity([content_words(answer.text) for thread in threads for answer in thread.answers])
     answers = [answer for thread in threads for answer in _answers(thread, rare, config)]
     near = neighbours([answer.thread for answer in answers], config.depth, config.same)
-    least, most = config.similar
     found = [
-        [hit for hit in hits if least <= hit.similarity < most and _ways(one, answers[hit.index], config)]
+        [hit for hit in hits if hit.similarity < config.nearest and _ways(one, answers[hit.index], config)]
         for one, hits in zip(answers, near, strict=True)
     ]
     for i, j, hit in closest(found, config.uses):

@@ -27,7 +27,7 @@ def evidence(threads):
 
 
 def grounded(threads, seed=0, **settings):
-    return list(groundedness.build(threads, Random(seed), GroundednessConfig(**{"similar": (0, 1), **settings})))
+    return list(groundedness.build(threads, Random(seed), GroundednessConfig(**{"nearest": 1.0, **settings})))
 
 
 def twins(pairs):

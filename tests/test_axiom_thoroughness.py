@@ -18,7 +18,7 @@ from prefmodel.types import Answer
 from tests.threads import any_threads, ask, library, long_texts
 
 NOUNS = ("beans", "leaves", "grapes", "apples", "grains", "cherries")
-SMALL = {"least": 20, "topical": 1, "share": (0.1, 9.0), "similar": (0, 1), "same": 0.9}
+SMALL = {"least": 20, "topical": 1, "share": (0.1, 9.0), "nearest": 1.0, "same": 0.9}
 
 
 def fruit(number, recipe="cut", **changed):
@@ -114,7 +114,7 @@ def test_limits_are_kept_to():
         {"answers": 0},
         {"ways": 0},
         {"uses": 0},
-        {"similar": (0, 0)},
+        {"nearest": 0.0},
         {"same": 0.0},
     ):
         assert built(threads, **changed) == []

@@ -39,17 +39,11 @@ def contents(output):
 @pytest.fixture(scope="module")
 def ray():
     """Ray as a caller of the engine may have it: connected before, and after."""
-    ray = pytest.importorskip("ray", reason="the extra ray is not installed")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _node_ip_address="127.0.0.1",
-        )
+        environment.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray's servers listen on 127.0.0.1
+        ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         try:
             # Ray waits for ever where it can start no worker; then that is said, once, and no test waits in vain.
             assert ray.get(ray.remote(lambda: True).remote(), timeout=180)

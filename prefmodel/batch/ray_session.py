@@ -60,7 +60,6 @@ def connected(address: str | None, cpus: int) -> Iterator[None]:
     if address is None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         where: dict[str, Any] = {"address": "local", "num_cpus": max(cpus, usable_cpus()), "include_dashboard": False}
-        where["_node_ip_address"] = "127.0.0.1"  # else its servers are open to the network, or shut by a firewall
     else:
         _check_address(address)
         where = {"address": address}
