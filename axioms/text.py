@@ -77,14 +77,17 @@ def overlap(a: AbstractSet[str], b: AbstractSet[str]) -> float:
     return len(a & b) / max(1, min(len(a), len(b)))
 
 
-_BROKEN = re.compile(r"^To [a-z]+ (?!.*, )|\(\s*[,;.)]|[,;:] ?[,;]|\. [,;]|\d{4}[A-Z]")
+_BROKEN = re.compile(
+    r"^To [a-z]+ (?!.*, )|\(\s*[,;.)]|[,;:] ?[,;]|\. [,;]|\d{4}[A-Z]|``|\'\'|\[[^\]]{1,9}\]|\(listen|/[ɐ-ʯˈ]"
+)
 """Marks of a sentence that is none any more."""
 
 
 def passage_sentences(passages: Sequence[str]) -> list[str]:
     """Return the whole sentences of passages: 5 to 60 words, ending as a sentence ends, without headings.
 
-    Left out are what a title announces ("To determine …") and what has lost a part: "(, )", ". ,", "1935April".
+    Left out are what a title announces ("To determine …") and what has lost a part: "(, )", ". ,", "1935April", or
+    holds what is no text: "[2]", "``", phonetics.
 
     >>> passage_sentences(["Beer\\nBeer\\n\\nBeer is one of the oldest drinks in the world. It is"])
     ['Beer is one of the oldest drinks in the world.']

@@ -67,18 +67,19 @@ def tune(model: PreferenceModel, seconds: float = 10.0) -> list[Speed]:
     rates: dict[int, list[float]] = {}
     while True:
         for size in sizes:
-            if len(rates) > 1 and time.monotonic() >= end:
+            if len(rates) >= min(2, len(sizes)) and time.monotonic() >= end:
                 return [Speed(size, median(found), len(found)) for size, found in rates.items()]
             try:
                 work = [_timed(model, encoded, size) for encoded in inputs]
             except PrefModelError:  # of a device whose memory is too small for so many
+                rates = {s: found for s, found in rates.items() if s < size}
                 if not rates:
                     raise
-                sizes = [s for s in sizes if s < size]
                 break
             rates.setdefault(size, []).append(sum(n for n, _ in work) / sum(s for _, s in work))
         best = max(map(median, rates.values()))
-        sizes = [size for size in sizes if median(rates[size]) >= SO_FAR_BEHIND * best]
+        # Of all sizes, also those that were left out: the best of a round may be slow in the next.
+        sizes = [size for size, found in rates.items() if median(found) >= SO_FAR_BEHIND * best]
 
 
 def fastest(speeds: list[Speed]) -> int:

@@ -140,6 +140,9 @@ def test_many_threads_are_looked_up_in_parts():
         "The Apportionment Act of 1911 (, ) was a bill.",
         "She married a girl . , he is the last person of it.",
         "He was born here (April 10, 1935April 13, 1961) in May.",
+        "Robyn Fenty[2] was born here on that day in May.",
+        "They say that Rihanna (/riˈænə/) was born here in May.",
+        "It was known as the `` death strip '' for many years.",
     ],
 )
 def test_a_passage_s_sentence_that_has_lost_a_part_is_left_out(broken):

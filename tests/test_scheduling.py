@@ -7,15 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from prefmodel import batching
 from prefmodel.batch.run import local, score_files, score_stream
 from prefmodel.batch_tokens import cache_folder, keep_tokens, kept_tokens
 from prefmodel.batching import ahead, first_alike, window_rows
-from prefmodel.errors import FileFormatError
+from prefmodel.errors import FileFormatError, PrefModelError
 from prefmodel.model import PreferenceModel
+from prefmodel.tuning import fastest, tune
 from prefmodel.types import Message
 from tests.batch import read
 from tests.command import GOOD, QUESTION, process
@@ -217,6 +218,48 @@ def test_tune_keeps_what_is_best_for_this_model_and_these_threads(run, tiny_bund
     assert 4321 in json.loads(cache.read_text()).values()
     assert len(json.loads(cache.read_text())) == 2
     assert {path.name for path in cache.parent.iterdir()} <= {"batch-tokens.json", "batch-tokens.lock"}
+
+
+class Clock:
+    """A machine on which runs take as long as they are told to, one after another; each look at the clock takes .01."""
+
+    def __init__(self, seconds):
+        self.seconds, self.now, self.looks = seconds, 0.0, 0
+
+    def monotonic(self):
+        self.now += 0.01
+        return self.now
+
+    def perf_counter(self):
+        self.looks += 1
+        if self.looks % 2 == 0:
+            self.now += self.seconds[self.looks // 2 % len(self.seconds)]
+        return self.now
+
+
+@quickly
+@given(st.lists(st.floats(0.001, 10), min_size=1, max_size=12))
+@example([1, 1, 1, 9, 1, 1, 1, 1])  # before, the best of a round that was slow in the next left none to measure
+def test_tune_ends_however_busy_the_machine_is(model, seconds):
+    clock = Clock(seconds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prefmodel.tuning.time", clock)
+        speeds = tune(model, seconds=0.3)
+    assert [speed.batch_tokens for speed in speeds][:2] == [512, 1024]
+    assert clock.now < 5 * 10 + 1  # the first run, and two of each of two sizes
+    assert fastest(speeds) in [speed.batch_tokens for speed in speeds]
+
+
+def test_tune_ends_where_memory_is_for_the_smallest_batches_only(model, monkeypatch):
+    whole = model.score_encoded
+
+    def small(encoded, batch_tokens=None):
+        if batch_tokens > 512:
+            raise PrefModelError("no memory is left")
+        return whole(encoded, batch_tokens)
+
+    monkeypatch.setattr(model, "score_encoded", small)
+    assert [speed.batch_tokens for speed in tune(model, seconds=0.05)] == [512]
 
 
 @pytest.mark.parametrize("content", ["", "[", "[1]", '{"a": "b"}', '{"a": true}', '{"a": 0}', "\udcff"])
