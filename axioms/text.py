@@ -78,7 +78,7 @@ def overlap(a: AbstractSet[str], b: AbstractSet[str]) -> float:
 
 
 _BROKEN = re.compile(
-    r"^To [a-z]+ (?!.*, )|\(\s*[,;.)]|[,;:] ?[,;]|\. [,;]|\d{4}[A-Z]|``|\'\'|\[[^\]]{1,9}\]|\(listen|/[ɐ-ʯˈ]"
+    r"^To [a-z]+ (?!.*, )|\(\s*[,;.)]|[,;:] ?[,;]|\. [,;]|\d{4}[A-Z]|``|''|\[[^\]]{1,9}\]|\(listen|[\u0250-\u02ff]"
 )
 """Marks of a sentence that is none any more."""
 
