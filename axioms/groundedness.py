@@ -9,6 +9,7 @@ from functools import lru_cache
 from random import Random
 
 from axioms.chunks import leans
+from axioms.corruptions import put
 from axioms.neighbours import Neighbour, closest, neighbours
 from axioms.relevance import best_answer
 from axioms.text import CACHED, content_words, overlap, passage_sentences, sentences, similar_length, weave
@@ -21,6 +22,11 @@ _SUPPORTED = 0.6
 _NAME = re.compile(r"(?<!^)(?<![.?!:] )\b[A-Z][\w'’-]+(?: (?:(?:of|the|de|van|and) )?[A-Z][\w'’-]+)*")
 _ALONE, _LONGER = r"\b{0}\b", r"[A-Z]\w* {0}\b|\b{0} [A-Z]"
 """A name, and a longer one that it is part of: "Lake Washington"."""
+_FINITE = re.compile(
+    r" (?:is|are|was|were|has|have|had|does|did|can|could|will|would|may|might|must|should|became|becomes|began|came|"
+    r"gave|gives|give|went|held|knows|led|left|lost|made|makes|make|met|ran|saw|says|said|sold|took|takes|won|wrote) "
+)
+"""A verb that a whole sentence may have and a heading or a note hardly has."""
 _PLAIN = re.compile(r"[A-Z][^\n]*[.!?]")
 
 
@@ -56,7 +62,8 @@ class _Case:
         unsaid = [
             sentence
             for sentence in passage_sentences(thread.passages)
-            if not leans(sentence)
+            if _FINITE.search(sentence)
+            and not leans(sentence)
             and all(overlap(told, known) < _SUPPORTED for told in [content_words(sentence)] for known in said)
         ]
         return cls(thread, parts, unsaid)
@@ -180,7 +187,7 @@ def _about_its_topic(case: _Case) -> tuple[str, list[str]] | None:
 
 
 def _renamed(sentence: str, name: str, new: str) -> str:
-    return re.sub(rf"\b{re.escape(name)}\b", lambda match: new, sentence)
+    return put(sentence, {match.span(): new for match in re.finditer(rf"\b{re.escape(name)}\b", sentence)})
 
 
 def _speaks_of(name: str, sentence: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given, settings
@@ -106,15 +107,35 @@ def test_a_name_is_transplanted_into_what_is_said_of_another():
     threads = [
         ask(0, "What is made in Belgium every year?", "Beer.", passages=("Most ale is sold in Belgium by monks.",)),
         ask(
-            1, "What is made in New Zealand every year?", "Wool.", passages=("Sheep live in New Zealand on all hills.",)
+            1,
+            "What is made in New Zealand every year?",
+            "Wool.",
+            passages=("Sheep are kept in New Zealand on all hills.",),
         ),
     ]
     found = {p.thread_id: p for p in grounded(threads)}
     assert {p.provenance["recipe"] for p in found.values()} == {"transplanted"}
     assert found["demo/0"].chosen == "Beer. Most ale is sold in Belgium by monks."
-    assert found["demo/0"].rejected == "Beer. Sheep live in Belgium on all hills."
-    assert found["demo/1"].chosen == "Wool. Sheep live in New Zealand on all hills."
+    assert found["demo/0"].rejected == "Beer. Sheep are kept in Belgium on all hills."
+    assert found["demo/1"].chosen == "Wool. Sheep are kept in New Zealand on all hills."
     assert found["demo/1"].rejected == "Wool. Most ale is sold in New Zealand by monks."
+
+
+def test_an_article_fits_the_name_that_is_transplanted():
+    threads = [
+        ask(0, "What makes Belgium rich?", "Beer.", passages=("Ale is what a Belgium of old had to sell.",)),
+        ask(1, "What makes Austria rich?", "Wool.", passages=("Snow is what an Austria of old had to sell.",)),
+    ]
+    found = {p.thread_id: p.rejected for p in grounded(threads)}
+    assert found["demo/0"] == "Beer. Snow is what a Belgium of old had to sell."
+    assert found["demo/1"] == "Wool. Ale is what an Austria of old had to sell."
+
+
+def test_a_note_without_a_verb_is_not_woven_in():
+    one, other = library(2)
+    note = replace(other, passages=("Prospective, cohort study over one full year.", *other.passages))
+    for seed in range(20):
+        assert not any("cohort" in p.chosen + p.rejected for p in grounded([one, note], seed))
 
 
 def test_threads_without_evidence_or_answer_give_no_grounded_pairs():
