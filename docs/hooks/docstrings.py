@@ -22,12 +22,8 @@ class Doctests(Extension):
 def with_examples(text: str) -> str:
     """Return a docstring with its doctests in a section.
 
-    >>> print(with_examples("Add.\\n\\n>>> 1 + 1\\n2"))
-    Add.
-    <BLANKLINE>
-    Examples:
-        >>> 1 + 1
-        2
+    >>> with_examples("Add.\\n\\n>>> 1 + 1\\n2").splitlines()
+    ['Add.', '', 'Examples:', '    >>> 1 + 1', '    2']
     """
     text = _EXAMPLE.sub("Examples:", text)
     bare = _BARE.search(text)
