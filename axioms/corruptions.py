@@ -173,6 +173,10 @@ _COMPOUND = re.compile(
     r"cream|juice|powder|dwarfs?|giants?|matter|magic|pill|card|house|paper|bread|bean|beans|wine|rice|pepper|tea)\b"
 )
 """What makes one thing with the word before it: "red flags", "blue cheese"."""
+_MORE_LIKE_IT = re.compile(r"(?:, \w[\w ]{0,20})?,? (?:and|or|etc) ?\w|, \w+,")
+"""What stands behind a word of a list."""
+_TIED_TO_A_VERB = frozenset(("sport", "instrument", "vehicle"))
+"""Types of words: one plays tennis, and goes swimming."""
 _OPENS = re.compile(r"(?:^|[.!?:\n*•-])[\s\"'(*]*$")
 _NOUN = re.compile(r"\b(?:the|some|are|is|of|with|good|many|and|few|these|major|main|common|to|a|no) $", re.IGNORECASE)
 """Before "results in" or "causes": here they are nouns."""
@@ -196,29 +200,24 @@ def _words(text: str) -> Iterator[Found]:
                 continue
             kind, group, sense = found
             if _fits(kind, group, str(sense), text, span):
-                if kind in ("unit", "causal") or group in _VERBS:  # "24" goes with "hours", "play" with "tennis"
+                if (
+                    kind in ("unit", "causal") or group in _TIED_TO_A_VERB
+                ):  # "24" goes with "hours", "play" with "tennis"
                     group = (group, _before(text, span[0]))
                 yield kind, group, sense, word if word in _LOOK_UP else word[:1].lower() + word[1:], span
             free = i + count
             break
 
 
-_LISTED = re.compile(r"(?:, \w[\w ]{0,20})?,? (?:and|or|etc) ?\w|, \w+,")
-
-
-def _listed(before: str, after: str) -> bool:
-    """Tell whether a word is one of several like it, among which another would be out of place."""
-    return before.endswith((", ", " and ", " or ")) or bool(_LISTED.match(after))
-
-
-_VERBS = frozenset(("sport", "instrument", "vehicle"))
-"""Types whose words go with some verbs only: one plays tennis, and goes swimming."""
-
-
 def _before(text: str, start: int) -> str:
     """Return the word or number that stands before a position."""
     found = _LAST.search(text[max(0, start - 24) : start])
     return found.group(1).lower() if found else ""
+
+
+def _listed(before: str, after: str) -> bool:
+    """Tell whether a word is one of several like it, among which another would be out of place."""
+    return before.endswith((", ", " and ", " or ")) or bool(_MORE_LIKE_IT.match(after))
 
 
 def _fits(kind: str, group: Hashable, sense: str, text: str, span: tuple[int, int]) -> bool:

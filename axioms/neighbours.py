@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
 from random import Random
 
 from axioms.text import content_words
@@ -58,17 +57,10 @@ def neighbours(
     >>> [n.index for n in found[0]]
     [1]
     """
-    yield from _found(tuple(threads), depth, same, None if texts is None else tuple(texts))
-
-
-@lru_cache(maxsize=1)  # the axioms that weigh evidence follow each other, and often see the same threads
-def _found(
-    threads: tuple[Thread, ...], depth: int, same: float, texts: tuple[str, ...] | None
-) -> list[list[Neighbour]]:
     found: dict[int, list[Neighbour]] = {}
     for members in by_source(threads):
         found.update(_within(threads, texts, members, depth, same))
-    return [found[index] for index in range(len(threads))]
+    yield from (found[index] for index in range(len(threads)))
 
 
 def by_source(threads: Sequence[Thread]) -> list[list[int]]:

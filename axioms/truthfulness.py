@@ -86,7 +86,10 @@ _OPEN = 60
 def _exchange(
     free: Sequence[tuple[int, Place]], said: Sequence[set[str]], rng: Random, errors: int
 ) -> dict[int, list[tuple[Place, str]]]:
-    """Let places of different texts exchange their words, two at a time; return the swaps of each text."""
+    """Let places of different texts exchange their words, two at a time; return the swaps of each text.
+
+    `said`, the words of each text, gets those that are put in, so that none is put in twice.
+    """
     swaps: dict[int, list[tuple[Place, str]]] = defaultdict(list)
     wanted = {i: rng.randint(1, errors) for i in sorted({i for i, _ in free})}
     waiting: dict[Hashable, list[tuple[int, Place]]] = defaultdict(list)

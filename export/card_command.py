@@ -46,6 +46,8 @@ def card(
             results = json.loads(text or "")
         except ValueError as error:
             raise FileFormatError(f"{evaluation / 'results.json'}: no JSON: {error}") from None
+        if not isinstance(results, dict) or not isinstance(results.get("files"), dict):
+            raise FileFormatError(f"{evaluation / 'results.json'}: no files; allowed: what `prefmodel evaluate` wrote")
     measured = Measured(
         results=results,
         evaluation=None if evaluation is None else _read(evaluation / "results.md"),
@@ -73,5 +75,12 @@ def _read(path: Path | None) -> str | None:
 
 def _sections(text: str) -> dict[str, str]:
     """Return title to text of each `## ` section."""
+    from prefmodel.errors import InputError
+
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:]
-    return {title.strip(): body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}
+    sections: dict[str, str] = {}
+    for title, body in zip(map(str.strip, parts[::2]), parts[1::2], strict=True):
+        if title in sections:
+            raise InputError(f"--notes has the section {title!r} twice; allowed: once")
+        sections[title] = body.strip()
+    return sections

@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from prefmodel.arguments import one_question, one_text
 from prefmodel.baselines import Likeness, bm25, longer, readability
 from prefmodel.commands import backend_option
+from prefmodel.cpus import usable_cpus
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
 from prefmodel.evaluation import FileResult, PooledResult, Scorer, evaluate_pairs, pool, position
-from prefmodel.files import format_of, read_pairs, sha256
+from prefmodel.files import format_of, sha256
 from prefmodel.model import PreferenceModel
 from prefmodel.picture import new_figure
 from prefmodel.report import as_json, as_markdown, as_text, write_report
 from prefmodel.report_page import as_html
+from prefmodel.scorable import scorable_pairs
 from prefmodel.sentence_encoder import SentenceEncoder
-from prefmodel.splits import SPLITS, split_of
+from prefmodel.splits import SPLITS
 from prefmodel.types import PreferencePair, Question
 
 CHUNK = 256
@@ -48,7 +49,8 @@ FORMS: Mapping[str, Callable[[Mapping[str, FileResult], PooledResult, Mapping[st
 @click.option(
     "--encoder",
     metavar="ENCODER",
-    help="Sentence encoder, a folder or Hub name with an ONNX graph: adds likeness of question and answer, a baseline.",
+    help="Sentence encoder, a folder or Hub name with an ONNX graph: adds a baseline, how like an answer is to the question, "
+    "by the first 128 tokens of each.",
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for results.json and results.md.")
 @click.option(
@@ -87,7 +89,7 @@ def evaluate(
     }
     baselines: dict[str, Scorer] = {"longer": longer, "bm25": bm25, "readability": readability}
     if encoder is not None:
-        baselines["embedding"] = Likeness(SentenceEncoder(encoder, threads=threads or 1))
+        baselines["embedding"] = Likeness(SentenceEncoder(encoder, threads=threads or usable_cpus()))
     bm25([], [])  # says now, not after an hour, that bm25s is missing
     if form == "html":
         new_figure("the format html", "evaluate")
@@ -116,17 +118,30 @@ def evaluate(
                 write_report(report, results, pooled, about)
 
 
-class Progress:
-    """A scorer that asks a model in chunks and shows how far it is on stderr: a bar on a terminal, else lines."""
+class Reading:
+    """A model as a scorer that remembers what it did not read."""
 
-    def __init__(self, model: PreferenceModel, label: str):
+    def __init__(self, model: PreferenceModel):
         self._model = model
-        self._label = label
         self._cut: dict[tuple[Question, str], int] = {}
+
+    def __call__(self, questions: Sequence[Question], answers: Sequence[str]) -> NDArray[np.float32]:
+        """Return the score of each answer, float32 [n]."""
+        found = self._model.score_batch(questions, answers)
+        self._cut.update(zip(zip(questions, answers, strict=True), found.answer_cut.tolist(), strict=True))
+        return found.scores
 
     def cut(self, question: Question, answer: str) -> int:
         """Return how many tokens of an answer that was scored were not read."""
         return self._cut[question, answer]
+
+
+class Progress:
+    """A scorer that asks another one in chunks and shows how far it is: a bar on a terminal, else lines on stderr."""
+
+    def __init__(self, scorer: Scorer, label: str):
+        self._scorer = scorer
+        self._label = label
 
     def __call__(self, questions: Sequence[Question], answers: Sequence[str]) -> NDArray[np.float32]:
         """Return the score of each answer, float32 [n]."""
@@ -135,10 +150,7 @@ class Progress:
         with tqdm(total=len(answers), desc=self._label, unit="answer", disable=not sys.stderr.isatty()) as bar:
             for start in range(0, len(answers), CHUNK):
                 end = min(start + CHUNK, len(answers))
-                found = self._model.score_batch(questions[start:end], answers[start:end])
-                scores[start:end] = found.scores
-                items = zip(questions[start:end], answers[start:end], strict=True)
-                self._cut.update(zip(items, found.answer_cut.tolist(), strict=True))
+                scores[start:end] = self._scorer(questions[start:end], answers[start:end])
                 bar.update(end - start)
                 if bar.disable and (end == len(answers) or time.monotonic() - shown > LOG_SECONDS):
                     click.echo(f"{self._label}: {end} of {len(answers)} answers", err=True)
@@ -153,11 +165,12 @@ def _evaluate(
     baselines: Mapping[str, Scorer],
     seed: int,
 ) -> FileResult:
-    scorers = {key: Progress(model, f"{name}, {key}") for key, model in models.items()}
-    first, *others = scorers
-    ordered: dict[str, Scorer] = {first: scorers[first], **baselines, **{key: scorers[key] for key in others}}
+    readers = {key: Reading(model) for key, model in models.items()}
+    first, *others = readers
+    ordered: dict[str, Scorer] = {first: readers[first], **baselines, **{key: readers[key] for key in others}}
+    slow = {key: Progress(ordered[key], f"{name}, {key}") for key in ordered if key in readers or key == "embedding"}
     try:
-        return evaluate_pairs(pairs, ordered, seed, scorers[first].cut)
+        return evaluate_pairs(pairs, ordered | slow, seed, readers[first].cut)
     except PrefModelError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -185,13 +198,7 @@ def _bundles(model: str | None, compare: Sequence[str]) -> list[tuple[str, str |
 
 def _read(path: Path, split: str | None) -> list[PreferencePair]:
     """Return the pairs of a file that are in `split`, checked for what a model cannot score."""
-    kept = []
-    for number, pair in enumerate(read_pairs(path), 1):
-        if split is None or split_of(pair.question) == split:
-            one_question(pair.question, f"{path}, pair {number}: question")
-            one_text(pair.chosen, f"{path}, pair {number}: chosen")
-            one_text(pair.rejected, f"{path}, pair {number}: rejected")
-            kept.append(pair)
+    kept = list(scorable_pairs(path, split))
     if not any(pair.target > 0.5 for pair in kept):
         where = f" in split {split}" if split else ""
         raise FileFormatError(f"{path}: no pairs to evaluate{where}; allowed: at least one with a target above .5")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +15,11 @@ from prefmodel.calibration import Calibration, calibration
 from prefmodel.errors import InputError, shown
 from prefmodel.intervals import BOOL, FLOAT, INT, Estimate, bootstrap, clustered_interval, estimates, interval
 from prefmodel.length_control import length_controlled
-from prefmodel.model import PreferenceModel
 from prefmodel.splits import question_text
 from prefmodel.types import PreferencePair, Question
+
+if TYPE_CHECKING:
+    from prefmodel.model import PreferenceModel
 
 Scorer = Callable[[Sequence[Question], Sequence[str]], NDArray[np.float32]]
 """Gives each of n (question, answer) a score, float32 [n]; higher is better, comparable within a question."""
@@ -239,11 +242,20 @@ def position(model: PreferenceModel, pairs: Sequence[PreferencePair], count: int
 
     Args:
         model: what is asked.
-        pairs: of which so many are tried, at equal distances.
+        pairs: one or more, of which so many are tried, at equal distances.
         count: how many.
 
-    Example: `position(model, pairs) < 1e-6`.
+    Raises:
+        InputError: there are no pairs.
+
+    Example:
+        >>> from prefmodel.model import PreferenceModel
+        >>> pair = PreferencePair("Why?", "Because of x.", "No idea.", axiom="human", source="demo")
+        >>> position(PreferenceModel.from_pretrained(), [pair]) < 1e-6
+        True
     """
+    if not pairs:
+        raise InputError("pairs is empty; allowed: at least one")
     tried = pairs[:: max(1, len(pairs) // count)][:count]
     both = (
         (model.compare(p.question, *sides) for sides in ((p.chosen, p.rejected), (p.rejected, p.chosen))) for p in tried

@@ -63,9 +63,14 @@ def invariance(scorer: Scorer, pairs: Sequence[PreferencePair], seed: int = 0) -
     if not spread > 0:
         raise InputError(f"the scores of {len(asked)} answers have the spread {spread:g}; allowed: numbers that differ")
     moved = np.abs(scores[::2] - scores[1::2]) / spread
-    kinds = np.array([str(pair.provenance.get("recipe") or pair.axiom) for pair in kept])
+    kinds = np.array([kind_of(pair) for pair in kept])
     clusters = question_numbers(kept)
     shifts = {
         str(kind): estimates({"shift": moved}, clusters, kinds == kind, seed)["shift"] for kind in np.unique(kinds)
     }
     return InvarianceReport(len(kept), len(pairs) - len(kept), spread, shifts)
+
+
+def kind_of(pair: PreferencePair) -> str:
+    """Return what was changed between the answers of a pair: its recipe, or else its axiom."""
+    return str(pair.provenance.get("recipe") or pair.axiom)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prefmodel.commands import load, model_options, print_text
 from prefmodel.splits import SPLITS
+
+if TYPE_CHECKING:
+    from prefmodel.types import PreferencePair
 
 
 @click.command()
@@ -28,12 +31,17 @@ def invariance(pairs: Path, split: str | None, count: int, seed: int, form: str,
     PAIRS are what `prefmodel pairs --axioms invariance` builds: men and women swapped, other names, a greeting, other
     formatting. The table has the mean absolute shift of each kind, in standard deviations of the scores of all answers.
     """
-    from prefmodel.evaluate_command import Progress
+    from prefmodel.evaluate_command import Progress, Reading
     from prefmodel.invariance import ALLOWED, invariance
     from prefmodel.report import columns, pipes, shown_estimate
 
-    kept = _drawn(pairs, split, count, seed)
-    report = invariance(Progress(load(options), "invariance"), kept, seed)
+    drawn, neither, read = _drawn(pairs, split, count, seed)
+    click.echo(f"{read} pairs, of which neither side is better in {neither}; {len(drawn)} of these are drawn", err=True)
+    reader = Reading(load(options))
+    report = invariance(Progress(reader, "invariance"), drawn, seed)
+    cut = sum(reader.cut(pair.question, answer) > 0 for pair in drawn for answer in (pair.chosen, pair.rejected))
+    if cut:
+        click.echo(f"{cut} of {2 * len(drawn)} answers were too long to be read whole", err=True)
     if form == "json":
         known = json.loads(json.dumps(asdict(report)), parse_constant=lambda _: None)  # an unknown interval is null
         print_text(json.dumps(known))
@@ -47,17 +55,24 @@ def invariance(pairs: Path, split: str | None, count: int, seed: int, form: str,
         print_text(f"{columns(rows)}\n\nstandard deviation of the scores: {report.spread:.3f} logits")
 
 
-def _drawn(path: Path, split: str | None, count: int, seed: int) -> list[Any]:
-    """Return so many pairs of each kind, at random, of those with a target of 1/2."""
+def _drawn(path: Path, split: str | None, count: int, seed: int) -> tuple[list[PreferencePair], int, int]:
+    """Return pairs with a target of 1/2, up to `count` of each kind at random; how many there are of them, and of all."""
     from collections import defaultdict
     from random import Random
 
-    from prefmodel.files import read_pairs
-    from prefmodel.splits import split_of
+    from prefmodel.errors import FileFormatError
+    from prefmodel.invariance import kind_of
+    from prefmodel.scorable import scorable_pairs
 
-    kinds: dict[str, list[Any]] = defaultdict(list)
-    for pair in read_pairs(path):
-        if pair.target == 0.5 and (split is None or split_of(pair.question) == split):
-            kinds[str(pair.provenance.get("recipe") or pair.axiom)].append(pair)
+    kinds: dict[str, list[PreferencePair]] = defaultdict(list)
+    read = 0
+    for pair in scorable_pairs(path, split):
+        read += 1
+        if pair.target == 0.5:
+            kinds[kind_of(pair)].append(pair)
+    if not kinds:
+        where = f" in split {split}" if split else ""
+        raise FileFormatError(f"{path}: none of {read} pairs{where} has a target of 1/2; allowed: at least one")
     random = Random(seed)
-    return [pair for _, those in sorted(kinds.items()) for pair in random.sample(those, min(count, len(those)))]
+    drawn = [pair for _, those in sorted(kinds.items()) for pair in random.sample(those, min(count, len(those)))]
+    return drawn, sum(map(len, kinds.values())), read

@@ -85,7 +85,15 @@ class SentenceEncoder:
 
 
 def find_encoder(name: str | Path) -> tuple[Path, Path]:
-    """Return the folder of an encoder, which is downloaded if need be, and its graph."""
+    """Return the folder of an encoder, which is downloaded if need be, and its graph.
+
+    Args:
+        name: as for `SentenceEncoder`.
+
+    Raises:
+        InputError: the name is neither a folder nor one of the Hub.
+        BundleError: a file is missing, or the Hub does not answer.
+    """
     folder = _folder(name)
     graph = next((folder / graph for graph in GRAPHS if (folder / graph).is_file()), None)
     if graph is None or not (folder / "tokenizer.json").is_file():

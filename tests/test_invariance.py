@@ -64,6 +64,8 @@ def test_the_table(run, file):
     assert heading.split("  ")[0] == "change"
     assert (formatting.split()[:2], gender.split()[:2], empty) == (["formatting", "5"], ["gender", "8"], "")
     assert spread.startswith("standard deviation of the scores: ")
+    assert "17 pairs, of which neither side is better in 17; 13 of these are drawn\n" in result.stderr
+    assert "too long" not in result.stderr
     assert result.stdout == run("invariance", file, "--count", 8).stdout
     assert "| gender | 8 |" in run("invariance", file, "--count", 8, "--format", "markdown").stdout
 
@@ -75,9 +77,16 @@ def test_json_says_the_same(run, file):
     assert one["shifts"]["gender"]["low"] is None  # of one question nothing is known
 
 
+def test_what_is_not_read_whole_is_told(run, tmp_path):
+    write_pairs(tmp_path / "long.jsonl", [pair(0, "light " * 99, "air"), pair(1, "sky", "blue")])
+    assert "1 of 4 answers were too long to be read whole\n" in run("invariance", tmp_path / "long.jsonl").stderr
+
+
 def test_nothing_to_measure(run, tmp_path):
     write_pairs(tmp_path / "pairs.jsonl", [pair(0, "a", "b", target=1.0)])
-    fails(run("invariance", tmp_path / "pairs.jsonl"), "none of 0 pairs has a target of 1/2; allowed: ")
+    fails(run("invariance", tmp_path / "pairs.jsonl"), "pairs.jsonl: none of 1 pairs has a target of 1/2; allowed: ")
+    write_pairs(tmp_path / "empty.jsonl", [pair(0, "a", " ", target=0.5)])
+    fails(run("invariance", tmp_path / "empty.jsonl"), "empty.jsonl, pair 1: rejected is ' '; allowed: non-empty text")
     fails(run("invariance", tmp_path / "no.jsonl"), "no.jsonl")
 
 

@@ -81,15 +81,10 @@ def probe(
 
 def _read(path: Path) -> list[PreferencePair]:
     """Return the pairs of a file, checked for what a model cannot score."""
-    from prefmodel.arguments import one_question, one_text
     from prefmodel.errors import FileFormatError
-    from prefmodel.files import read_pairs
+    from prefmodel.scorable import scorable_pairs
 
-    kept = list(read_pairs(path))
-    for number, pair in enumerate(kept, 1):
-        one_question(pair.question, f"{path}, pair {number}: question")
-        one_text(pair.chosen, f"{path}, pair {number}: chosen")
-        one_text(pair.rejected, f"{path}, pair {number}: rejected")
+    kept = list(scorable_pairs(path))
     if not any(pair.target > 0.5 for pair in kept):
         raise FileFormatError(f"{path}: no pairs to probe; allowed: at least one with a target above .5")
     return kept
