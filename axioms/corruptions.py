@@ -200,9 +200,8 @@ def _words(text: str) -> Iterator[Found]:
                 continue
             kind, group, sense = found
             if _fits(kind, group, str(sense), text, span):
-                if (
-                    kind in ("unit", "causal") or group in _TIED_TO_A_VERB
-                ):  # "24" goes with "hours", "play" with "tennis"
+                # "24" goes with "hours", "it" with "depends on", "play" with "tennis".
+                if kind in ("unit", "causal") or group in _TIED_TO_A_VERB:
                     group = (group, _before(text, span[0]))
                 yield kind, group, sense, word if word in _LOOK_UP else word[:1].lower() + word[1:], span
             free = i + count

@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from prefmodel.bundle import Bundle
 from prefmodel.errors import InputError
+from prefmodel.report import pipes
 
 BASELINES = ("longer", "bm25")
 NOTICE = "NOTICE.md"
@@ -178,8 +179,7 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     | --- | --- |
     | relevance | 3000 |
     """
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return pipes([[str(cell) for cell in line] for line in (heading, *rows)])
 
 
 def _origin(facts: Mapping[str, Any]) -> str:

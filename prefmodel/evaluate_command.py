@@ -49,8 +49,8 @@ FORMS: Mapping[str, Callable[[Mapping[str, FileResult], PooledResult, Mapping[st
 @click.option(
     "--encoder",
     metavar="ENCODER",
-    help="Sentence encoder, a folder or Hub name with an ONNX graph: adds a baseline, how like an answer is to the question, "
-    "by the first 128 tokens of each.",
+    help="Sentence encoder, a folder or Hub name with an ONNX graph: adds a baseline, how like an answer is to its "
+    "question, by the first 128 tokens of each.",
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for results.json and results.md.")
 @click.option(

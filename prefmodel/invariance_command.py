@@ -56,7 +56,7 @@ def invariance(pairs: Path, split: str | None, count: int, seed: int, form: str,
 
 
 def _drawn(path: Path, split: str | None, count: int, seed: int) -> tuple[list[PreferencePair], int, int]:
-    """Return pairs with a target of 1/2, up to `count` of each kind at random; how many there are of them, and of all."""
+    """Return pairs with a target of 1/2, up to `count` of each kind at random; how many such there are, and of all."""
     from collections import defaultdict
     from random import Random
 
