@@ -11,6 +11,7 @@ import numpy as np
 
 from prefmodel.errors import InputError, shown
 from prefmodel.types import PreferencePair, Thread
+from prefmodel.writers import writers_of
 
 SCALE = 400 / math.log(10)
 """Elo points in a logit: 400 points are odds of 10 to 1."""
@@ -110,10 +111,9 @@ def comparisons_of(items: Iterable[Thread | PreferencePair]) -> Iterator[Compari
     """
     for item in items:
         if isinstance(item, PreferencePair):
-            told = item.provenance
-            models = told.get("models", [told.get("chosen_by"), told.get("rejected_by")])
-            if item.axiom != "strength" and len(models) == 2 and all(models) and models[0] != models[1]:
-                yield models[0], models[1], item.target
+            better, worse = writers_of(item)
+            if item.axiom != "strength" and better and worse and better != worse:
+                yield better, worse, item.target
         else:
             voted = [(a.model, a.votes) for a in item.answers if a.model is not None and a.votes is not None]
             for (one, votes), (other, others) in combinations(voted, 2):

@@ -17,6 +17,7 @@ from prefmodel.intervals import BOOL, FLOAT, INT, Estimate, bootstrap, clustered
 from prefmodel.length_control import length_controlled
 from prefmodel.splits import question_text
 from prefmodel.types import PreferencePair, Question
+from prefmodel.writers import Scale, WriterRanking, kind_of, scales, versus, writer_ranking, writers_of
 
 if TYPE_CHECKING:
     from prefmodel.model import PreferenceModel
@@ -60,6 +61,9 @@ class FileResult:
         by_scenario: the same by scenario, for files whose pairs name several (`provenance["scenario"]`).
         by_cut: the same by how many tokens of the pair's longer answer the first scorer did not read; empty where it
             does not say, or cut none.
+        by_writer: the same by whether people or models wrote the two answers; empty where all pairs are alike.
+        scales: where the scores of the first scorer lie, by who wrote the answer; an answer of several pairs once.
+        ranking: how alike the scorers and the labels rank the writers; None with fewer than three.
         length_controlled: for each scorer, what a regression on length says for answers of equal length.
         best_of_n: how good the answer is that each scorer picks among n; None with too few answers to a question.
         correct: for each scorer, float64 [pairs]: 1 where chosen scored higher, .5 for a tie, else 0.
@@ -80,6 +84,9 @@ class FileResult:
     by_principle: Mapping[str, Mapping[str, Estimate]]
     by_scenario: Mapping[str, Mapping[str, Estimate]]
     by_cut: Mapping[str, Mapping[str, Estimate]]
+    by_writer: Mapping[str, Mapping[str, Estimate]]
+    scales: Mapping[str, Scale]
+    ranking: WriterRanking | None
     length_controlled: Mapping[str, Estimate]
     best_of_n: BestOfN | None
     correct: Mapping[str, FLOAT] = field(repr=False)
@@ -200,6 +207,9 @@ def evaluate_pairs(
     lost = [0 if cut is None else max(cut(p.question, p.chosen), cut(p.question, p.rejected)) for p in kept]
     cuts = np.array([next(name for name, most in CUTS.items() if tokens <= most) for tokens in lost])
     labelled = ~np.isnan(gpt4)
+    sides = [versus(pair) for pair in kept]
+    wrote = [name for pair in kept for name in writers_of(pair)]
+    kinds = {item: kind_of(name) for item, name in zip(reversed(asked), reversed(wrote), strict=True)}
 
     def accuracies(where: BOOL) -> dict[str, Estimate]:
         return estimates(correct, clusters, where, seed)
@@ -225,6 +235,9 @@ def evaluate_pairs(
         by_principle=groups([pair.principle or "general" for pair in kept], several),
         by_scenario=groups(scenarios, len({*scenarios}) > 1),
         by_cut={name: accuracies(cuts == name) for name in found_cuts} if any(lost) else {},
+        by_writer=groups(sides, len({*sides}) > 1),
+        scales=scales(scores[next(iter(scorers))], [kinds[item] for item in number]),
+        ranking=writer_ranking(kept, correct, clusters, seed),
         length_controlled={name: length_controlled(values, ratio, clusters) for name, values in correct.items()},
         best_of_n=best_of_n(scores, chosen, rejected, of_answer, seed),
         correct=correct,

@@ -12,6 +12,7 @@ from prefmodel.best_of_n import IDEAL, BestOfN
 from prefmodel.calibration import Bin, Calibration
 from prefmodel.evaluation import Estimate, FileResult, PooledResult
 from prefmodel.files import whole_file
+from prefmodel.writers import Scale, WriterRanking
 
 HEADINGS = {"longer": "longer answer", "bm25": "BM25", "embedding": "likeness", IDEAL: "the labels' own choice"}
 GAP = "  "
@@ -39,6 +40,9 @@ def as_text(files: Mapping[str, FileResult], pooled: PooledResult) -> str:
     all pairs           4  .625 [.250, 1.000]  .500 [?] (1)
     <BLANKLINE>
     length-controlled, all pairs: longer answer .504 [.488, .520]
+    <BLANKLINE>
+    scores of longer answer  answers  written by  mean  standard deviation  5%    95%
+    demo                           8  not said    8.00  4.36                2.70  14.50
     """
     tables = [columns(rows) for rows in [main_rows(files, pooled), *group_rows(files).values()]]
     return "\n\n".join([tables[0], *_notes_block(files, pooled), *tables[1:]])
@@ -121,7 +125,7 @@ def _cells(accuracy: Mapping[str, Estimate], matched: Mapping[str, Estimate]) ->
 
 
 def group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
-    """Return the tables by axiom, principle, scenario and what was cut of each file that has several, by title."""
+    """Return the tables by axiom, principle and so on of each file that has several, and of the scales, by title."""
     tables = {}
     for name, result in files.items():
         kinds = {
@@ -129,6 +133,7 @@ def group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
             "principle": result.by_principle,
             "scenario": result.by_scenario,
             "what was cut": result.by_cut,
+            "who wrote the two answers": result.by_writer,
         }
         for word, groups in kinds.items():
             if groups:
@@ -137,7 +142,20 @@ def group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
                     [group, str(_count(found)), *map(shown_estimate, found.values())] for group, found in groups.items()
                 ]
                 tables[f"{name}, by {word}"] = [heading, *rows]
+    tables["where the scores lie"] = _scale_rows(files)
     return tables
+
+
+def _scale_rows(files: Mapping[str, FileResult]) -> Rows:
+    scorer = next(iter(next(iter(files.values())).accuracy))
+    numbers = ["mean", "standard deviation", "5%", "95%"]
+    heading = [f"scores of {HEADINGS.get(scorer, scorer)}", "answers", "written by", *numbers]
+    rows = [
+        [name, str(s.answers), kind, *(f"{value:.2f}" for value in (s.mean, s.deviation, s.low, s.high))]
+        for name, result in files.items()
+        for kind, s in result.scales.items()
+    ]
+    return [heading, *rows]
 
 
 def _count(accuracy: Mapping[str, Estimate]) -> int:
@@ -166,6 +184,10 @@ def notes_of(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]
             most = len(next(iter(found.curves.values())))
             shown = ", ".join(f"{HEADINGS.get(s, s)} {shown_estimate(curve[-1])}" for s, curve in found.curves.items())
             notes.append(f"{name}, best of {most}, share of comparisons won, {found.questions} questions: {shown}")
+        if ranked := result.ranking:
+            alike = ", ".join(f"{HEADINGS.get(s, s)} {shown_estimate(e)}" for s, e in ranked.agreement.items())
+            ranks = f"{len(ranked.writers)} writers ranked, Spearman's correlation with the labels"
+            notes.append(f"{name}, {ranks}: {alike}")
         if result.ignored:
             notes.append(f"{name}: pairs ignored for a target of .5 or less: {result.ignored}")
         if result.gpt4 and result.gpt4.count < result.pairs:
@@ -213,7 +235,7 @@ def _values(item: Any) -> Any:
         return {name: _values(value) for name, value in item.items()}
     if isinstance(item, list | tuple):
         return [_values(value) for value in item]
-    if isinstance(item, FileResult | PooledResult | Calibration | Bin | BestOfN):
+    if isinstance(item, FileResult | PooledResult | Calibration | Bin | BestOfN | Scale | WriterRanking):
         # What is not shown in a repr is the arrays, one number for each pair.
         return {f: _values(getattr(item, f)) for f, d in item.__dataclass_fields__.items() if d.repr}
     if isinstance(item, Estimate):
