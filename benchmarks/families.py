@@ -98,7 +98,6 @@ def trial(
     """
     (folder / "data").mkdir()
     write_pairs(folder / "data" / "labels.jsonl.gz", labels(Random(0), STEPS * options.step_pairs * 5 // 4))
-    write_pairs(folder / "heldout.jsonl.gz", labels(Random(1), 2 * heldout))
     recipe = Recipe(
         base=str(base),
         data=DataConfig(labels=("labels*",), heldout=20),
@@ -117,7 +116,9 @@ def trial(
     shutil.rmtree(folder / "again")
     del net, again
 
-    bundle = export(checkpoint, folder / "bundle", [folder / "heldout.jsonl.gz"], precisions, say)
+    for name, count, seed in (("dev", 20, 1), ("test", heldout, 2)):
+        write_pairs(checkpoint / "heldout" / f"{name}.jsonl.gz", labels(Random(seed), count))
+    bundle = export(checkpoint, folder / "bundle", (), precisions, say)
     return Trial(
         float(np.mean(losses[:5])),
         float(np.mean(losses[-5:])),

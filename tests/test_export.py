@@ -21,12 +21,15 @@ from export.bundle import ANCHOR_PAIRS
 from export.calibrate import fit_temperature
 from export.parity import check, parity
 from prefmodel import PreferenceModel
-from prefmodel.bundle import Bundle
+from prefmodel.bundle import Bundle, write_manifest
+from prefmodel.bundle_files import TORCH
 from prefmodel.cli import main
+from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.errors import PrefModelError
 from prefmodel.files import read_pairs, write_pairs
 from prefmodel.types import CONTRIBUTIONS
 from tests.small_run import SmallRun, labels, small_run
+from training.model import PreferenceNet, load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +228,79 @@ def test_an_int8_score_does_not_depend_on_its_batch(trained: Path, exported: tup
 def test_a_graph_tells_nothing_of_the_machine(exported: tuple[Path, Result]) -> None:
     for path in (exported[0] / "onnx").iterdir():
         assert str(Path(torch.__file__).parent).encode() not in path.read_bytes()
+
+
+def unpack(bundle: Path | None, out: Path, *more: object) -> Result:
+    named = [] if bundle is None else [str(bundle)]
+    return CliRunner().invoke(main, ["unpack", *named, "-o", str(out), *map(str, more)])
+
+
+def torch_contributions(checkpoint: Path, encoding: EncodingConfig, questions: list[str], answers: list[str]):
+    net = PreferenceNet.from_checkpoint(checkpoint).eval()
+    encoder = PairEncoder(load_tokenizer(checkpoint), encoding)
+    batch = encoder.pad(encoder.encode_batch(questions, answers))
+    with torch.inference_mode():
+        return net(**{name: torch.from_numpy(value) for name, value in batch.items()}).numpy()
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("float32", 1e-5), ("int8", 0.05)])
+def test_an_unpacked_bundle_gives_its_scores_in_torch(
+    exported: tuple[Path, Result], trained: Path, tmp_path: Path, precision: str, allowed: float
+) -> None:
+    done = unpack(exported[0], tmp_path / "checkpoint", "--precision", precision)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{tmp_path / 'checkpoint'}\n"
+    model = PreferenceModel.from_pretrained(exported[0], precision=precision)
+    pairs = list(read_pairs(trained / "heldout" / "test.jsonl.gz"))[:50]
+    questions, answers = [p.question for p in pairs], [p.chosen for p in pairs]
+    served = model.score_batch(questions, answers).contributions
+    got = torch_contributions(tmp_path / "checkpoint", model.bundle.encoder().config, questions, answers)
+    assert np.abs(got - served).mean() < allowed * served.std()
+
+
+def test_an_unpacked_bundle_is_a_base_and_can_be_exported(
+    exported: tuple[Path, Result], trained: Path, tmp_path: Path
+) -> None:
+    assert unpack(exported[0], tmp_path / "checkpoint").exit_code == 0
+    heads = PreferenceNet.from_checkpoint(tmp_path / "checkpoint").heads.weight
+    base = PreferenceNet.from_base(tmp_path / "checkpoint").heads.weight
+    assert torch.allclose(base.sum(0), heads.sum(0), atol=1e-6)  # a base's own layer becomes the head `relevance`
+    pairs = trained / "heldout" / "test.jsonl.gz"
+    done = export(tmp_path / "checkpoint", tmp_path / "again", "--heldout", pairs, "--precision", "float32")
+    assert done.exit_code == 0, done.output
+
+
+def test_weights_kept_for_torch_are_taken_as_they_are(trained: Path, tmp_path: Path) -> None:
+    assert export(trained, tmp_path / "bundle", "--torch", "--precision", "float32").exit_code == 0
+    assert unpack(tmp_path / "bundle", tmp_path / "checkpoint").exit_code == 0
+    for name in TORCH:
+        assert (tmp_path / "checkpoint" / name).read_bytes() == (tmp_path / "bundle" / name).read_bytes()
+
+
+def test_a_folder_that_exists_is_not_unpacked_to(exported: tuple[Path, Result], tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("kept")
+    done = unpack(exported[0], tmp_path)
+    assert done.exit_code == 1
+    assert done.stderr == f"error: output is {tmp_path}, which exists; allowed: a new folder\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_bundle_of_another_network_is_not_unpacked(
+    exported: tuple[Path, Result], trained: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(exported[0], other)
+    config = json.loads((other / "config.json").read_text())
+    for change, reason in (
+        ({"num_hidden_layers": config["num_hidden_layers"] + 1}, "the graph has no weight classifier."),
+        ({"intermediate_size": config["intermediate_size"] * 2}, "the graph has no weight classifier."),
+        ({"model_type": "none-such"}, "config.json: no network of transformers"),
+    ):
+        (other / "config.json").write_text(json.dumps(config | change))
+        info = Bundle.open(exported[0]).info
+        write_manifest(other, EncodingConfig(**info["encoding"]), CONTRIBUTIONS, 1.0, info["training"])
+        done = unpack(other, tmp_path / "checkpoint")
+        assert done.exit_code == 1
+        assert done.stderr.startswith(f"error: {other}: {reason}")
+        assert len(done.stderr.splitlines()) == 1
+        assert not (tmp_path / "checkpoint").exists()

@@ -1,0 +1,201 @@
+"""The weights of a bundle as a checkpoint for torch, so that a model that is served can be trained on."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from export.fuse import fuse
+from export.graph import write_graph
+from export.onnx_graph import OnnxGraph, attribute
+from prefmodel.bundle import Bundle
+from prefmodel.bundle_files import TOKENIZER_SETTINGS, TORCH
+from prefmodel.errors import BundleError, InputError
+from training.model import PreferenceNet
+
+FLOAT = NDArray[np.float32]
+MIDDLE = 128
+"""The whole number that stands for 0 in the weights of MatMulNBits with 8 bits."""
+
+
+def unpack(bundle: str | Path | None, out: str | Path, precision: str | None = None) -> Path:
+    """Write a bundle's checkpoint: a folder that `prefmodel train --base` starts from and `prefmodel export` reads.
+
+    Weights kept for torch are taken as they are. Else they are read out of the graph; those of int8 are the numbers
+    that it computes with, so that the checkpoint's scores are as near to the bundle's as int8 is to float32. How the
+    graph's weights belong to the network is found by exporting a network of the same shape with other weights.
+
+    Args:
+        bundle: a folder, a name on the Hub, or None for the default model.
+        out: a new folder.
+        precision: of the graph to read: "float32" or "int8"; by default float32 where there is one.
+
+    Raises:
+        BundleError: there is no such bundle, or its graph was not written by `prefmodel export` for its network.
+        InputError: the folder exists, or `precision` is none that can be read.
+    """
+    out = Path(out)
+    if precision not in (None, "float32", "int8"):
+        raise InputError(f"precision is {precision}; allowed: float32, int8")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"output is {out}, which exists; allowed: a new folder")
+    opened = Bundle.open(bundle, precision=precision or _finest(bundle))
+    folder = opened.folder
+    with tempfile.TemporaryDirectory(prefix="prefmodel-") as temporary:
+        made = Path(temporary) / "checkpoint"
+        made.mkdir()
+        if precision is None and all(name in opened.info["files"] for name in TORCH):
+            for name in ("config.json", *TORCH):
+                shutil.copyfile(folder / name, made / name)
+        else:
+            _net(folder, onnx.load(str(opened.onnx)), opened.precision == "int8", Path(temporary)).save(made)
+        for name in ("tokenizer.json", TOKENIZER_SETTINGS):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, made / name)
+        shutil.copytree(made, out, dirs_exist_ok=True)
+    return out
+
+
+def _finest(bundle: str | Path | None) -> str | None:
+    """Return "float32" for a bundle that has such a graph, else None."""
+    try:
+        return Bundle.open(bundle, precision="float32").precision
+    except BundleError:
+        return None  # it has no such graph, or it is no bundle, which the next one to open it says better
+
+
+def _net(folder: Path, graph: onnx.ModelProto, is_int8: bool, temporary: Path) -> PreferenceNet:
+    """Return the network that a graph was made of."""
+    net = _fresh(folder)
+    tokens = np.ones((2, 4), np.int64)
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    write_graph(net, temporary / "fresh.onnx", dict.fromkeys(names, tokens))
+    fresh = onnx.load(str(temporary / "fresh.onnx"))
+    if is_int8:
+        fuse(fresh)
+    values = _Weights(OnnxGraph(fresh), OnnxGraph(graph))
+    parameters = {name: parameter.detach().numpy() for name, parameter in net.named_parameters()}
+    places = {}
+    for name, value in parameters.items():
+        places[_key(value)] = name, False
+        if value.ndim == 2:
+            places[_key(value.T)] = name, True
+    found: dict[str, FLOAT] = {}
+    for tensor in fresh.graph.initializer:
+        value = onnx.numpy_helper.to_array(tensor)
+        name, turned = places.get(_key(value), ("", False))
+        if name:
+            read = values.of(tensor.name)
+            if read is None or read.shape != value.shape:
+                raise BundleError(f"{folder}: the graph has no weight {name}; {_ALLOWED}")
+            found[name] = read.T if turned else read
+    if missing := sorted(parameters.keys() - found.keys()):
+        raise BundleError(f"{folder}: the graph has no weight {missing[0]}; {_ALLOWED}")
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            parameter.copy_(torch.from_numpy(np.array(found[name], np.float32)))
+    return net
+
+
+_ALLOWED = "allowed: graphs that `prefmodel export` of this version wrote"
+
+
+def _fresh(folder: Path) -> PreferenceNet:
+    """Return a network of the shape that a bundle's config.json says, each weight of which differs from all others."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    family: Any = AutoModelForSequenceClassification  # transformers has no types
+    try:
+        net = PreferenceNet(family.from_config(AutoConfig.from_pretrained(folder, num_labels=1)))
+    except (ValueError, KeyError, OSError) as error:
+        raise BundleError(f"{folder}: config.json: no network of transformers: {error}") from None
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+class _Weights:
+    """Weights of a graph under the names that they have in a fresh float32 graph of the same network.
+
+    Products and tables of embeddings belong together in their order, for their names tell little: an exporter counts
+    them. The rest has the same name in both.
+
+    Args:
+        fresh: the fresh graph.
+        graph: the graph to read, float32, or int8 as `export.quantize` writes it.
+    """
+
+    def __init__(self, fresh: OnnxGraph, graph: OnnxGraph):
+        self._fresh, self._graph = fresh, graph
+        self._twins: dict[str, onnx.NodeProto] = {}
+        for kind in (_products, _tables):
+            one, other = kind(fresh), kind(graph)
+            if len(one) == len(other):
+                self._twins |= dict(zip((node.name for node in one), other, strict=True))
+
+    def of(self, name: str) -> FLOAT | None:
+        """Return the weight that stands at the place of the fresh one, or None."""
+        user = self._fresh.users(name)[0]
+        twin = self._twins.get(user.name)
+        if twin is not None:
+            return self._table(twin) if user.op_type == "Gather" else self._product(twin)
+        made_of = (self._fresh.maker(other) for other in user.input)
+        product = next((self._twins.get(node.name) for node in made_of if node is not None), None)
+        if user.op_type == "Add" and product is not None and product.op_type == "MatMulIntegerToFloat":
+            return self._constant(product.input[6])  # a bias; it makes up for the mean error of the product as well
+        return self._constant(name)
+
+    def _constant(self, name: str) -> FLOAT | None:
+        value = self._graph.constant(name)
+        return None if value is None else np.asarray(value, np.float32)
+
+    def _table(self, node: onnx.NodeProto) -> FLOAT | None:
+        table = self._constant(node.input[0])
+        steps = self._constant(f"{node.name.removesuffix('_whole')}_step")
+        return table if table is None or steps is None else table * steps
+
+    def _product(self, node: onnx.NodeProto) -> FLOAT | None:
+        """Return the weight of a product, float32 [channels, columns]."""
+        if node.op_type == "MatMulNBits":
+            return self._in_blocks(node)
+        weight = self._constant(node.input[1])
+        if node.op_type == "MatMul" or weight is None:
+            return weight
+        whole = self._graph.maker(node.input[0], "QuantizeLinear")
+        even = self._graph.maker(whole.input[0], "Mul") if whole else None
+        channels, steps = self._constant(even.input[1]) if even else None, self._constant(node.input[3])
+        return None if channels is None or steps is None else np.asarray(weight * steps * channels[:, None], np.float32)
+
+    def _in_blocks(self, node: onnx.NodeProto) -> FLOAT | None:
+        whole, scales = self._constant(node.input[1]), self._constant(node.input[2])
+        columns, channels, bits = (attribute(node, name) for name in ("N", "K", "bits"))
+        if whole is None or scales is None or bits != 8:
+            return None
+        blocks = (whole.reshape(columns, -1, attribute(node, "block_size")) - MIDDLE) * scales.reshape(columns, -1, 1)
+        return np.asarray(blocks.reshape(columns, -1)[:, :channels].T, np.float32)
+
+
+def _products(graph: OnnxGraph) -> list[onnx.NodeProto]:
+    """Return the products of something computed with weights, in order."""
+    kinds = ("MatMul", "MatMulIntegerToFloat", "MatMulNBits")
+    return [n for n in graph.nodes if n.op_type in kinds and graph.constant(n.input[1]) is not None]
+
+
+def _tables(graph: OnnxGraph) -> list[onnx.NodeProto]:
+    """Return the look-ups of embeddings, in order; those of the steps of whole numbers have one column."""
+    tables = ((n, graph.constant(n.input[0])) for n in graph.nodes if n.op_type == "Gather")
+    return [n for n, table in tables if table is not None and table.ndim == 2 and table.shape[1] > 1]
+
+
+def _key(value: NDArray[Any]) -> tuple[tuple[int, ...], bytes]:
+    """Return what tells an array from others of random numbers."""
+    return value.shape, np.ascontiguousarray(value.reshape(-1)[:64], np.float32).tobytes()
