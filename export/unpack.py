@@ -16,71 +16,115 @@ from export.fuse import fuse
 from export.graph import write_graph
 from export.onnx_graph import OnnxGraph, attribute
 from prefmodel.bundle import Bundle
-from prefmodel.bundle_files import TOKENIZER_SETTINGS, TORCH
-from prefmodel.errors import BundleError, InputError
+from prefmodel.bundle_files import GRAPHS, TOKENIZER_SETTINGS, TORCH
+from prefmodel.encoding import INT
+from prefmodel.errors import BundleError, InputError, one_line
+from prefmodel.graph import check_graph
+from prefmodel.model import PreferenceModel
+from prefmodel.types import CONTRIBUTIONS
+from training.backbones import new_classifier
 from training.model import PreferenceNet
 
 FLOAT = NDArray[np.float32]
+PRECISIONS = ("float32", "int8")
 MIDDLE = 128
 """The whole number that stands for 0 in the weights of MatMulNBits with 8 bits."""
+LARGEST_DIFFERENCE = {"float32": 0.001, "int8": 0.25}
+"""Between contributions of graph and network, on average, as a share of their spread over `TEXTS`."""
+TEXTS = [
+    ("Why is the sky blue?", "Air scatters short waves of light more than long ones, so blue reaches us everywhere."),
+    ("Why is the sky blue?", "Bananas are yellow."),
+    ("How long should I boil an egg?", "Six minutes for a runny yolk, ten for a firm one."),
+    ("How long should I boil an egg?", "No."),
+    ("Who wrote Faust?", "Goethe wrote it; the first part appeared in 1808 and the second after his death."),
+    ("Who wrote Faust?", "I like plays. I like them very much. " * 9),
+    ("Is it safe to run at night?", "It can be: wear something bright, choose lit roads, and tell someone your way."),
+    ("Is it safe to run at night?", "asdf"),
+]
 
 
-def unpack(bundle: str | Path | None, out: str | Path, precision: str | None = None) -> Path:
+def unpack(
+    bundle: str | Path | None, out: str | Path, precision: str | None = None, revision: str | None = None
+) -> Path:
     """Write a bundle's checkpoint: a folder that `prefmodel train --base` starts from and `prefmodel export` reads.
 
-    Weights kept for torch are taken as they are. Else they are read out of the graph; those of int8 are the numbers
-    that it computes with, so that the checkpoint's scores are as near to the bundle's as int8 is to float32. How the
-    graph's weights belong to the network is found by exporting a network of the same shape with other weights.
+    The weights are read out of the graph; those of int8 are the numbers that it computes with, so that the checkpoint's
+    scores are as near to the bundle's as int8 is to float32. How the graph's weights belong to the network is found by
+    exporting a network of the same shape with other weights. What was read is tried on a few texts before it is
+    written. Weights that the bundle keeps for torch are taken instead, unless a precision is asked for.
 
     Args:
         bundle: a folder, a name on the Hub, or None for the default model.
         out: a new folder.
         precision: of the graph to read: "float32" or "int8"; by default float32 where there is one.
+        revision: branch, tag or commit, for the Hub only.
 
     Raises:
-        BundleError: there is no such bundle, or its graph was not written by `prefmodel export` for its network.
-        InputError: the folder exists, or `precision` is none that can be read.
+        BundleError: there is no such bundle, or its graph does not belong to the network of its config.json.
+        InputError: the folder exists or cannot be made, or `precision` or `revision` is not what is allowed.
     """
     out = Path(out)
-    if precision not in (None, "float32", "int8"):
-        raise InputError(f"precision is {precision}; allowed: float32, int8")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"output is {out}, which exists; allowed: a new folder")
-    opened = Bundle.open(bundle, precision=precision or _finest(bundle))
-    folder = opened.folder
+    if precision not in (None, *PRECISIONS):
+        raise InputError(f"precision is {precision}; allowed: {', '.join(PRECISIONS)}")
+    _check_free(out)
+    opened = Bundle.open(bundle, revision)
+    has = [name for name in PRECISIONS if GRAPHS[name] in opened.info["files"]]
+    chosen = precision or next(iter(has), None)
+    if chosen not in has:
+        raise InputError(f"precision is {chosen}; allowed with this bundle: {', '.join(has) or 'none'}")
+    opened = Bundle.open(bundle, revision, chosen)
+    if opened.contributions != CONTRIBUTIONS:
+        named, allowed = (", ".join(names) for names in (opened.contributions, CONTRIBUTIONS))
+        raise BundleError(f"{opened.folder}: contributions are {named}; allowed: {allowed}")
     with tempfile.TemporaryDirectory(prefix="prefmodel-") as temporary:
         made = Path(temporary) / "checkpoint"
         made.mkdir()
-        if precision is None and all(name in opened.info["files"] for name in TORCH):
-            for name in ("config.json", *TORCH):
-                shutil.copyfile(folder / name, made / name)
-        else:
-            _net(folder, onnx.load(str(opened.onnx)), opened.precision == "int8", Path(temporary)).save(made)
+        kept = precision is None and all(name in opened.info["files"] for name in TORCH)
+        net = PreferenceNet.from_checkpoint(opened.folder) if kept else _net(opened, Path(temporary))
+        _check_scores(net, opened)
+        net.save(made)
         for name in ("tokenizer.json", TOKENIZER_SETTINGS):
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, made / name)
+            if (opened.folder / name).is_file():
+                shutil.copyfile(opened.folder / name, made / name)
         shutil.copytree(made, out, dirs_exist_ok=True)
     return out
 
 
-def _finest(bundle: str | Path | None) -> str | None:
-    """Return "float32" for a bundle that has such a graph, else None."""
-    try:
-        return Bundle.open(bundle, precision="float32").precision
-    except BundleError:
-        return None  # it has no such graph, or it is no bundle, which the next one to open it says better
+def _check_free(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"output is {out}, which exists; allowed: a new folder")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"output is {out}, but {above} is a file; allowed: a new folder")
 
 
-def _net(folder: Path, graph: onnx.ModelProto, is_int8: bool, temporary: Path) -> PreferenceNet:
-    """Return the network that a graph was made of."""
-    net = _fresh(folder)
-    tokens = np.ones((2, 4), np.int64)
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    write_graph(net, temporary / "fresh.onnx", dict.fromkeys(names, tokens))
+def _check_scores(net: PreferenceNet, bundle: Bundle) -> None:
+    """Raise BundleError when the network does not give what the graph gives: it is of another kind than it says."""
+    questions, answers = map(list, zip(*TEXTS, strict=True))
+    served = PreferenceModel(bundle, backend="onnxruntime").score_batch(questions, answers).contributions
+    encoder = bundle.encoder()
+    batch = encoder.pad(encoder.encode_batch(questions, answers))
+    with torch.inference_mode():
+        got = net.eval()(**{name: torch.from_numpy(value) for name, value in batch.items()}).numpy()
+    difference = float(np.abs(got - served).mean() / max(float(served.std()), 1e-6))
+    if not difference <= LARGEST_DIFFERENCE[bundle.precision]:
+        raise BundleError(
+            f"{bundle.folder}: the graph's scores differ from those of the network of config.json, "
+            f"by {difference:.2f} of their spread; allowed: {LARGEST_DIFFERENCE[bundle.precision]}"
+        )
+
+
+def _net(bundle: Bundle, temporary: Path) -> PreferenceNet:
+    """Return the network that a bundle's graph was made of."""
+    content = bundle.onnx.read_bytes()
+    check_graph(content, bundle.onnx)
+    net = _fresh(bundle.folder)
+    tokens: INT = np.ones((2, 4), np.int64)
+    write_graph(net, temporary / "fresh.onnx", dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), tokens))
     fresh = onnx.load(str(temporary / "fresh.onnx"))
-    if is_int8:
+    if bundle.precision == "int8":
         fuse(fresh)
-    values = _Weights(OnnxGraph(fresh), OnnxGraph(graph))
+    weights = _Weights(OnnxGraph(fresh), OnnxGraph(onnx.load_from_string(content)))
     parameters = {name: parameter.detach().numpy() for name, parameter in net.named_parameters()}
     places = {}
     for name, value in parameters.items():
@@ -91,31 +135,26 @@ def _net(folder: Path, graph: onnx.ModelProto, is_int8: bool, temporary: Path) -
     for tensor in fresh.graph.initializer:
         value = onnx.numpy_helper.to_array(tensor)
         name, turned = places.get(_key(value), ("", False))
-        if name:
-            read = values.of(tensor.name)
-            if read is None or read.shape != value.shape:
-                raise BundleError(f"{folder}: the graph has no weight {name}; {_ALLOWED}")
+        read = weights.of(tensor.name) if name else None
+        if read is not None and read.shape == value.shape:
             found[name] = read.T if turned else read
     if missing := sorted(parameters.keys() - found.keys()):
-        raise BundleError(f"{folder}: the graph has no weight {missing[0]}; {_ALLOWED}")
+        raise BundleError(
+            f"{bundle.folder}: the graph has no weight {missing[0]} as the network of config.json has it; allowed: "
+            "what `prefmodel export` wrote with versions of torch and transformers that export alike"
+        )
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             parameter.copy_(torch.from_numpy(np.array(found[name], np.float32)))
     return net
 
 
-_ALLOWED = "allowed: graphs that `prefmodel export` of this version wrote"
-
-
 def _fresh(folder: Path) -> PreferenceNet:
     """Return a network of the shape that a bundle's config.json says, each weight of which differs from all others."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
-    family: Any = AutoModelForSequenceClassification  # transformers has no types
     try:
-        net = PreferenceNet(family.from_config(AutoConfig.from_pretrained(folder, num_labels=1)))
-    except (ValueError, KeyError, OSError) as error:
-        raise BundleError(f"{folder}: config.json: no network of transformers: {error}") from None
+        net = PreferenceNet(new_classifier(folder))
+    except Exception as error:  # of transformers, which have no common base
+        raise BundleError(f"{folder}: config.json: no network of transformers: {one_line(error)[:200]}") from None
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in net.parameters():

@@ -13,13 +13,20 @@ import click
 @click.option(
     "--precision",
     type=click.Choice(["float32", "int8"]),
-    help="Which graph to read. Default: the weights kept for torch, else float32, else int8.",
+    help="Which graph to read. Default: float32 where the bundle has one, else int8.",
 )
-def unpack(bundle: str | None, output: Path, precision: str | None) -> None:
+@click.option("--revision", help="Branch, tag or commit, for the Hub only.")
+def unpack(bundle: str | None, output: Path, precision: str | None, revision: str | None) -> None:
     """Turn BUNDLE back into a checkpoint, to be trained on: `prefmodel train RECIPE --base OUTPUT`.
 
-    BUNDLE is a folder or a name on the Hub; without it the default model is unpacked.
+    BUNDLE is a folder or a name on the Hub; without it the default model is unpacked. It takes about a minute, and
+    needs the extras train and export.
     """
     from export.unpack import unpack as run
+    from prefmodel.bundle import Bundle
 
-    click.echo(run(bundle, output, precision))
+    folder = run(bundle, output, precision, revision)
+    encoding = Bundle.open(bundle, revision).info["encoding"]
+    settings = ", ".join(f"{name} = {encoding[name]}" for name in ("max_tokens", "question_tokens"))
+    click.echo(f"the bundle reads inputs with [encoding] {settings}; write that in the recipe", err=True)
+    click.echo(folder)

@@ -17,7 +17,17 @@ from prefmodel.intervals import BOOL, FLOAT, INT, Estimate, bootstrap, clustered
 from prefmodel.length_control import length_controlled
 from prefmodel.splits import question_text
 from prefmodel.types import PreferencePair, Question
-from prefmodel.writers import Scale, WriterRanking, kind_of, scales, versus, writer_ranking, writers_of
+from prefmodel.writers import (
+    UNKNOWN,
+    Scale,
+    WriterRanking,
+    kind_of,
+    prefers_human,
+    scales,
+    versus,
+    writer_ranking,
+    writers_of,
+)
 
 if TYPE_CHECKING:
     from prefmodel.model import PreferenceModel
@@ -62,7 +72,9 @@ class FileResult:
         by_cut: the same by how many tokens of the pair's longer answer the first scorer did not read; empty where it
             does not say, or cut none.
         by_writer: the same by whether people or models wrote the two answers; empty where all pairs are alike.
-        scales: where the scores of the first scorer lie, by who wrote the answer; an answer of several pairs once.
+        prefers_human: how often the labels and each scorer prefer the person in pairs of a person and a model.
+        scales: where the scores of the first scorer lie, by who wrote the answer; an answer of several pairs once, and
+            by a person if one of them says so.
         ranking: how alike the scorers and the labels rank the writers; None with fewer than three.
         length_controlled: for each scorer, what a regression on length says for answers of equal length.
         best_of_n: how good the answer is that each scorer picks among n; None with too few answers to a question.
@@ -85,6 +97,7 @@ class FileResult:
     by_scenario: Mapping[str, Mapping[str, Estimate]]
     by_cut: Mapping[str, Mapping[str, Estimate]]
     by_writer: Mapping[str, Mapping[str, Estimate]]
+    prefers_human: Mapping[str, Estimate]
     scales: Mapping[str, Scale]
     ranking: WriterRanking | None
     length_controlled: Mapping[str, Estimate]
@@ -209,7 +222,9 @@ def evaluate_pairs(
     labelled = ~np.isnan(gpt4)
     sides = [versus(pair) for pair in kept]
     wrote = [name for pair in kept for name in writers_of(pair)]
-    kinds = {item: kind_of(name) for item, name in zip(reversed(asked), reversed(wrote), strict=True)}
+    kinds: dict[tuple[Question, str], str] = {}
+    for item, name in zip(asked, wrote, strict=True):
+        kinds[item] = min(kind_of(name), kinds.get(item, UNKNOWN))  # in the order of the alphabet people come first
 
     def accuracies(where: BOOL) -> dict[str, Estimate]:
         return estimates(correct, clusters, where, seed)
@@ -236,6 +251,7 @@ def evaluate_pairs(
         by_scenario=groups(scenarios, len({*scenarios}) > 1),
         by_cut={name: accuracies(cuts == name) for name in found_cuts} if any(lost) else {},
         by_writer=groups(sides, len({*sides}) > 1),
+        prefers_human=prefers_human(kept, correct, clusters, seed),
         scales=scales(scores[next(iter(scorers))], [kinds[item] for item in number]),
         ranking=writer_ranking(kept, correct, clusters, seed),
         length_controlled={name: length_controlled(values, ratio, clusters) for name, values in correct.items()},

@@ -41,8 +41,8 @@ def as_text(files: Mapping[str, FileResult], pooled: PooledResult) -> str:
     <BLANKLINE>
     length-controlled, all pairs: longer answer .504 [.488, .520]
     <BLANKLINE>
-    scores of longer answer  answers  written by  mean  standard deviation  5%    95%
-    demo                           8  not said    8.00  4.36                2.70  14.50
+    scores of longer answer  answers  by        mean  standard deviation  5%    95%
+    demo                           8  not said  8.00  4.36                2.70  14.50
     """
     tables = [columns(rows) for rows in [main_rows(files, pooled), *group_rows(files).values()]]
     return "\n\n".join([tables[0], *_notes_block(files, pooled), *tables[1:]])
@@ -142,14 +142,24 @@ def group_rows(files: Mapping[str, FileResult]) -> dict[str, Rows]:
                     [group, str(_count(found)), *map(shown_estimate, found.values())] for group, found in groups.items()
                 ]
                 tables[f"{name}, by {word}"] = [heading, *rows]
+        if result.ranking:
+            tables[f"{name}, share of pairs won by who wrote"] = _writer_rows(name, result.ranking)
     tables["where the scores lie"] = _scale_rows(files)
     return tables
+
+
+def _writer_rows(name: str, ranking: WriterRanking) -> Rows:
+    heading = [f"{name}, share of pairs won", "pairs", *(HEADINGS.get(s, s) for s in ranking.shares)]
+    rows = [
+        [w, str(n), *(_number(share[w], "") for share in ranking.shares.values())] for w, n in ranking.pairs.items()
+    ]
+    return [heading, *rows]
 
 
 def _scale_rows(files: Mapping[str, FileResult]) -> Rows:
     scorer = next(iter(next(iter(files.values())).accuracy))
     numbers = ["mean", "standard deviation", "5%", "95%"]
-    heading = [f"scores of {HEADINGS.get(scorer, scorer)}", "answers", "written by", *numbers]
+    heading = [f"scores of {HEADINGS.get(scorer, scorer)}", "answers", "by", *numbers]
     rows = [
         [name, str(s.answers), kind, *(f"{value:.2f}" for value in (s.mean, s.deviation, s.low, s.high))]
         for name, result in files.items()
@@ -184,9 +194,12 @@ def notes_of(files: Mapping[str, FileResult], pooled: PooledResult) -> list[str]
             most = len(next(iter(found.curves.values())))
             shown = ", ".join(f"{HEADINGS.get(s, s)} {shown_estimate(curve[-1])}" for s, curve in found.curves.items())
             notes.append(f"{name}, best of {most}, share of comparisons won, {found.questions} questions: {shown}")
+        if result.prefers_human:
+            often = ", ".join(f"{HEADINGS.get(s, s)} {shown_estimate(e)}" for s, e in result.prefers_human.items())
+            notes.append(f"{name}, {_count(result.prefers_human)} pairs of human and model, human preferred: {often}")
         if ranked := result.ranking:
             alike = ", ".join(f"{HEADINGS.get(s, s)} {shown_estimate(e)}" for s, e in ranked.agreement.items())
-            ranks = f"{len(ranked.writers)} writers ranked, Spearman's correlation with the labels"
+            ranks = f"{len(ranked.pairs)} writers ranked, Spearman's correlation with the labels"
             notes.append(f"{name}, {ranks}: {alike}")
         if result.ignored:
             notes.append(f"{name}: pairs ignored for a target of .5 or less: {result.ignored}")

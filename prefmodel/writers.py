@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from prefmodel.intervals import FLOAT, INT, Estimate, bootstrap, interval
+from prefmodel.errors import InputError, shown
+from prefmodel.intervals import FLOAT, INT, Estimate, bootstrap, estimates, interval
 from prefmodel.types import PreferencePair
 
 HUMAN = "human"
@@ -15,6 +17,8 @@ HUMAN = "human"
 UNKNOWN = "not said"
 FEWEST_WRITERS = 3
 """Of fewer there is no ranking to speak of."""
+FEWEST_PAIRS = 10
+"""Of a writer that is ranked, with others that are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +45,49 @@ class WriterRanking:
     """How alike scorers and labels rank the writers of answers, as benchmarks rank models.
 
     Args:
-        writers: by name, the share of labelled comparisons that they won, best first.
-        agreement: for each scorer Spearman's rank correlation of that with the comparisons that the scorer gives
-            them; `count` is the number of writers, the interval that of resampled questions.
+        pairs: by writer, how many it is compared in; the one that the labels prefer most often comes first.
+        shares: for `LABELS` and each scorer, by writer: the share of its pairs that it wins, ties counting half. It
+            says most where all writers meet the same others equally often.
+        agreement: for each scorer Spearman's rank correlation of its shares with those of the labels; `count` is the
+            number of writers, the interval that of resampled questions. A scorer that ranks all alike has none.
     """
 
-    writers: Mapping[str, float]
+    pairs: Mapping[str, int]
+    shares: Mapping[str, Mapping[str, float]]
     agreement: Mapping[str, Estimate]
+
+
+LABELS = "labels"
 
 
 def writers_of(pair: PreferencePair) -> tuple[str | None, str | None]:
     """Return who wrote chosen and rejected: the name of a model, "human", or None where the pair does not say.
 
-    A pair says it in `chosen_by` and `rejected_by`, or in `models`.
+    A pair says it in `chosen_by` and `rejected_by`; pairs of the axiom "strength" do in a list `models`.
 
-    >>> row = {"question": "Why?", "chosen": "x", "rejected": "y", "chosen_by": "human", "rejected_by": "small-model"}
+    Raises:
+        InputError: a name is no text.
+
+    >>> row = {"question": "Why?", "chosen": "x", "rejected": "y", "chosen_by": "Human", "rejected_by": "small-model"}
     >>> writers_of(PreferencePair.from_dict(row))
     ('human', 'small-model')
     """
     told = pair.provenance
-    names = told.get("models", [told.get("chosen_by"), told.get("rejected_by")])
-    if not isinstance(names, Sequence) or len(names) != 2:
-        return None, None
-    chosen, rejected = (str(name) if name else None for name in names)
+    models = told.get("models")
+    named = models if isinstance(models, list | tuple) and len(models) == 2 else (None, None)
+    chosen, rejected = (
+        _name(field, told.get(field) or name) for field, name in zip(("chosen_by", "rejected_by"), named, strict=True)
+    )
     return chosen, rejected
+
+
+def _name(field: str, value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"{field} is {shown(value)}; allowed: the name of a model, human, or none")
+    name = value.strip()
+    return HUMAN if name.lower() == HUMAN else name or None
 
 
 def kind_of(writer: str | None) -> str:
@@ -84,7 +107,30 @@ def versus(pair: PreferencePair) -> str:
     'human and model'
     """
     kinds = sorted(map(kind_of, writers_of(pair)))
-    return f"{kinds[0]} and {kinds[1]}" if kinds[0] != kinds[1] else f"both {kinds[0]}"
+    return f"{kinds[0]} and {kinds[1]}" if kinds[0] != kinds[1] else f"{kinds[0]} alone"
+
+
+def prefers_human(
+    pairs: Sequence[PreferencePair], correct: Mapping[str, FLOAT], clusters: INT, seed: int = 0
+) -> dict[str, Estimate]:
+    """Return how often labels and scorers prefer the person in pairs of a person and a model; nothing without such.
+
+    Args:
+        pairs: those that were labelled.
+        correct: for each scorer, float64 [pairs]: 1 where it prefers chosen, .5 for a tie, else 0.
+        clusters: int64 [pairs], the number of the question.
+        seed: of the intervals.
+
+    >>> row = {"question": "Why?", "chosen": "x", "rejected": "y", "chosen_by": "small-model", "rejected_by": "human"}
+    >>> found = prefers_human([PreferencePair.from_dict(row)], {"model": np.zeros(1)}, np.zeros(1, np.int64))
+    >>> found["labels"].value, found["model"].value
+    (0.0, 1.0)
+    """
+    kinds = [tuple(map(kind_of, writers_of(pair))) for pair in pairs]
+    first = np.array([side == (HUMAN, "model") for side in kinds], np.bool_)
+    where = first | np.array([side == ("model", HUMAN) for side in kinds], np.bool_)
+    rows = {LABELS: np.ones(len(pairs)), **correct}
+    return estimates({name: np.where(first, row, 1 - row) for name, row in rows.items()}, clusters, where, seed)
 
 
 def scales(scores: FLOAT, kinds: Sequence[str]) -> dict[str, Scale]:
@@ -114,47 +160,57 @@ def writer_ranking(
 ) -> WriterRanking | None:
     """Return how alike scorers and labels rank the writers, or None for pairs of fewer than three known ones.
 
-    Source: rank correlation of systems, as of benchmarks with human ratings, Chiang et al., arXiv 2403.04132.
+    Only writers with `FEWEST_PAIRS` pairs or more among themselves are ranked.
 
     Args:
-        pairs: those that were labelled.
+        pairs: those that were labelled; pairs of the axiom "strength" were made from a ranking, and are left out.
         correct: for each scorer, float64 [pairs]: 1 where it prefers chosen, .5 for a tie, else 0.
         clusters: int64 [pairs], the number of the question.
         seed: of the intervals.
 
     >>> row = {"question": "Why?", "chosen": "x", "rejected": "y"}
-    >>> made = [PreferencePair.from_dict({**row, "chosen_by": a, "rejected_by": b}) for a, b in ("ab", "bc", "ac")]
-    >>> found = writer_ranking(made, {"wise": np.ones(3), "wrong": np.zeros(3)}, np.arange(3))
-    >>> list(found.writers), found.agreement["wise"].value, found.agreement["wrong"].value
-    (['a', 'b', 'c'], 1.0, -1.0)
+    >>> made = [PreferencePair.from_dict({**row, "chosen_by": a, "rejected_by": b}) for a, b in ("ab", "bc", "ac")] * 9
+    >>> found = writer_ranking(made, {"wise": np.ones(27), "wrong": np.zeros(27)}, np.arange(27))
+    >>> found.shares["labels"], found.agreement["wise"].value, found.agreement["wrong"].value
+    ({'a': 1.0, 'b': 0.5, 'c': 0.0}, 1.0, -1.0)
     """
-    sides = [writers_of(pair) for pair in pairs]
-    known = np.array([None not in side and side[0] != side[1] for side in sides])
-    names = sorted({name for side, yes in zip(sides, known, strict=True) if yes for name in side if name})
+    sides = [(None, None) if pair.axiom == "strength" else writers_of(pair) for pair in pairs]
+    known = np.array([one is not None and other is not None and one != other for one, other in sides], np.bool_)
+    while known.any():  # without a writer of few pairs another may have too few
+        played = Counter(name for i in np.flatnonzero(known) for name in sides[i])
+        few = {name for name, count in played.items() if count < FEWEST_PAIRS}
+        if not few:
+            break
+        known &= np.array([few.isdisjoint(side) for side in sides])
+    own = [sides[i] for i in np.flatnonzero(known)]
+    names = sorted({str(name) for side in own for name in side})
     if len(names) < FEWEST_WRITERS:
         return None
     number = {name: i for i, name in enumerate(names)}
-    own = [side for side, yes in zip(sides, known, strict=True) if yes]
     chosen, rejected = (np.array([number[str(side[place])] for side in own]) for place in (0, 1))
-    # Rows of how much a pair gives to each writer: comparisons, those won by the labels, and those won by each scorer.
-    given = [np.ones(len(own)), *(row[known] for row in correct.values())]
-    played = _to_writers(np.ones(len(own)), np.ones(len(own)), chosen, rejected, len(names))
-    won = [_to_writers(right, 1 - right, chosen, rejected, len(names)) for right in given]
-    clusters = clusters[known]
-    total = played.sum(axis=1)
-    shares = [rows.sum(axis=1) / total for rows in won]
-    stacked = np.concatenate([played, *won])
-    means = bootstrap(stacked, clusters, seed).reshape(len(won) + 1, len(names), -1)
+    rows = {LABELS: np.ones(len(own)), **{name: row[known] for name, row in correct.items()}}
+    # For each writer and pair: whether it is in it, and how much of it labels and scorers give to it.
+    given = [_to_writers(np.ones(len(own)), np.ones(len(own)), chosen, rejected, len(names))]
+    given += [_to_writers(row, 1 - row, chosen, rejected, len(names)) for row in rows.values()]
+    pairs_of = given[0].sum(axis=1)
+    shares = {name: part.sum(axis=1) / pairs_of for name, part in zip(rows, given[1:], strict=True)}
+    means = bootstrap(np.concatenate(given), clusters[known], seed).reshape(len(given), len(names), -1)
     with np.errstate(invalid="ignore"):  # a resample may leave a writer out
-        drawn = means[1:] / means[0]
+        drawn = dict(zip(rows, means[1:] / means[0], strict=True))
     agreement = {}
-    for i, name in enumerate(correct, start=1):
-        resampled = np.array([_spearman(drawn[0, :, k], drawn[i, :, k]) for k in range(drawn.shape[2])])
-        kept = resampled[~np.isnan(resampled)]
-        ends = interval(kept) if len(kept) else (float("nan"), float("nan"))
-        agreement[name] = Estimate(_spearman(shares[0], shares[i]), *ends, len(names))
-    best = sorted(range(len(names)), key=lambda i: -shares[0][i])
-    return WriterRanking({names[i]: float(shares[0][i]) for i in best}, agreement)
+    for name in correct:
+        value = _spearman(shares[LABELS], shares[name])
+        if not np.isnan(value):
+            resampled = np.array([_spearman(*both) for both in zip(drawn[LABELS].T, drawn[name].T, strict=True)])
+            kept = resampled[~np.isnan(resampled)]  # those in which nobody is missing
+            ends = interval(kept) if len(kept) else (float("nan"), float("nan"))
+            agreement[name] = Estimate(value, *ends, len(names))
+    best = sorted(range(len(names)), key=lambda i: -shares[LABELS][i])
+    return WriterRanking(
+        {names[i]: int(pairs_of[i]) for i in best},
+        {name: {names[i]: float(values[i]) for i in best} for name, values in shares.items()},
+        agreement,
+    )
 
 
 def _to_writers(to_chosen: FLOAT, to_rejected: FLOAT, chosen: INT, rejected: INT, count: int) -> FLOAT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
@@ -261,10 +262,13 @@ def test_an_unpacked_bundle_gives_its_scores_in_torch(
 def test_an_unpacked_bundle_is_a_base_and_can_be_exported(
     exported: tuple[Path, Result], trained: Path, tmp_path: Path
 ) -> None:
-    assert unpack(exported[0], tmp_path / "checkpoint").exit_code == 0
-    heads = PreferenceNet.from_checkpoint(tmp_path / "checkpoint").heads.weight
-    base = PreferenceNet.from_base(tmp_path / "checkpoint").heads.weight
-    assert torch.allclose(base.sum(0), heads.sum(0), atol=1e-6)  # a base's own layer becomes the head `relevance`
+    done = unpack(exported[0], tmp_path / "checkpoint")
+    assert done.exit_code == 0, done.output
+    assert "[encoding] max_tokens = " in done.stderr
+    heads = PreferenceNet.from_checkpoint(tmp_path / "checkpoint").heads
+    base = PreferenceNet.from_base(tmp_path / "checkpoint", start=0.5).heads
+    assert torch.equal(base.weight, heads.weight * 0.5)  # all heads go along, not their sum
+    assert torch.equal(base.bias, heads.bias * 0.5)
     pairs = trained / "heldout" / "test.jsonl.gz"
     done = export(tmp_path / "checkpoint", tmp_path / "again", "--heldout", pairs, "--precision", "float32")
     assert done.exit_code == 0, done.output
@@ -282,25 +286,72 @@ def test_a_folder_that_exists_is_not_unpacked_to(exported: tuple[Path, Result], 
     done = unpack(exported[0], tmp_path)
     assert done.exit_code == 1
     assert done.stderr == f"error: output is {tmp_path}, which exists; allowed: a new folder\n"
+    done = unpack(exported[0], tmp_path / "mine.txt" / "sub")
+    assert done.stderr.startswith(f"error: output is {tmp_path / 'mine.txt' / 'sub'}, but {tmp_path / 'mine.txt'} is a")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def with_manifest(bundle: Path, names: Iterable[str] = CONTRIBUTIONS) -> Path:
+    """Write the manifest of a bundle whose files were changed."""
+    info = json.loads((bundle / "prefmodel.json").read_text())
+    write_manifest(bundle, EncodingConfig(**info["encoding"]), tuple(names), 1.0, info["training"])
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"num_hidden_layers": 5}, "the graph has no weight classifier."),
+        ({"intermediate_size": 24}, "the graph has no weight classifier."),
+        ({"hidden_act": "relu"}, "the graph's scores differ from those of the network of config.json"),
+        ({"hidden_act": "none-such"}, "config.json: no network of transformers"),
+        ({"hidden_size": "x"}, "config.json: no network of transformers"),
+        ({"model_type": "none-such"}, "config.json: no network of transformers"),
+        ({"model_type": "none-such", "auto_map": {"AutoConfig": "own.Config"}}, "config.json: no network of trans"),
+    ],
+    ids=str,
+)
 def test_a_bundle_of_another_network_is_not_unpacked(
-    exported: tuple[Path, Result], trained: Path, tmp_path: Path
+    exported: tuple[Path, Result], tmp_path: Path, change: dict[str, object], reason: str
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(exported[0], other)
     config = json.loads((other / "config.json").read_text())
-    for change, reason in (
-        ({"num_hidden_layers": config["num_hidden_layers"] + 1}, "the graph has no weight classifier."),
-        ({"intermediate_size": config["intermediate_size"] * 2}, "the graph has no weight classifier."),
-        ({"model_type": "none-such"}, "config.json: no network of transformers"),
-    ):
-        (other / "config.json").write_text(json.dumps(config | change))
-        info = Bundle.open(exported[0]).info
-        write_manifest(other, EncodingConfig(**info["encoding"]), CONTRIBUTIONS, 1.0, info["training"])
-        done = unpack(other, tmp_path / "checkpoint")
+    (other / "config.json").write_text(json.dumps(config | change))
+    (other / "own.py").write_text("raise SystemExit('code of the bundle ran')")
+    done = unpack(with_manifest(other), tmp_path / "checkpoint")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {other}: {reason}")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_hostile_graph_is_not_unpacked(exported: tuple[Path, Result], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(exported[0], other)
+    for content, reason in ((b"no graph", "onnx/model.onnx"), (b"", "onnx/model.onnx")):
+        (other / "onnx" / "model.onnx").write_bytes(content)
+        done = unpack(with_manifest(other), tmp_path / "checkpoint")
         assert done.exit_code == 1
-        assert done.stderr.startswith(f"error: {other}: {reason}")
-        assert len(done.stderr.splitlines()) == 1
-        assert not (tmp_path / "checkpoint").exists()
+        assert done.stderr.startswith("error: ")
+        assert reason in done.stderr
+    graph = onnx.load(str(exported[0] / "onnx" / "model.onnx"))
+    onnx.save(graph, str(other / "onnx" / "model.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0)
+    done = unpack(with_manifest(other), tmp_path / "checkpoint")
+    assert "external_data" in done.stderr
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_precision_that_a_bundle_lacks_is_named(exported: tuple[Path, Result], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(exported[0], other)
+    (other / "onnx" / "model.onnx").unlink()
+    done = unpack(with_manifest(other), tmp_path / "checkpoint", "--precision", "float32")
+    assert done.stderr == "error: precision is float32; allowed with this bundle: int8\n"
+
+
+def test_contributions_of_other_names_are_not_unpacked(exported: tuple[Path, Result], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(exported[0], other)
+    done = unpack(with_manifest(other, CONTRIBUTIONS[::-1]), tmp_path / "checkpoint")
+    assert "contributions are general, " in done.stderr

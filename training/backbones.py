@@ -84,6 +84,23 @@ def load_classifier(base: str | Path) -> tuple[Any, set[str]]:
     return model, set(report["missing_keys"])
 
 
+def new_classifier(folder: str | Path) -> Any:
+    """Return a model like `load_classifier`'s, of the shape that a folder's config.json says, with random weights.
+
+    Raises:
+        BundleError: a decoder has layers between its last token and the linear layer.
+        Exception: of transformers, whose kinds share no base.
+    """
+    config = AutoConfig.from_pretrained(str(folder), num_labels=1, trust_remote_code=False)
+    if config.is_encoder_decoder:
+        return OneStepClassifier(config)
+    family: Any = AutoModelForSequenceClassification  # transformers has no types
+    model = family.from_config(config, trust_remote_code=False)
+    if is_decoder(config):
+        decoder_head(model)
+    return model
+
+
 def logits(classifier: Any, inputs: dict[str, Tensor]) -> Tensor:
     """Return what the last layer of a classifier gives, float [batch, outputs].
 

@@ -95,8 +95,8 @@ class PreferenceNet(nn.Module):
 
         Args:
             base: a folder, or the name of a model on the Hub. Without a classification layer of its own, the head
-                `relevance` starts at random.
-            start: factor on the classification layer that the base brings along.
+                `relevance` starts at random; a checkpoint of ours brings all of its heads along.
+            start: factor on the classification layer, or on the heads, that the base brings along.
             dropout: replaces every dropout probability of the encoder; none leaves them.
             layers: keep so many of the encoder's lower layers; 0 keeps all. The pooling and the heads then start
                 fresh: what the base has there was made for the layers that are gone.
@@ -105,7 +105,9 @@ class PreferenceNet(nn.Module):
             BundleError: there is no such model, it has fewer layers, or it does not end in one linear layer with one
                 output.
         """
-        net = cls(_load(base)[0], start=start)
+        heads = None if layers else _heads(Path(base))
+        weight, bias = (None, None) if heads is None else (part * start for part in heads)
+        net = cls(_load(base)[0], weight, bias, start)
         if layers:
             _keep_layers(net.classifier, layers)
             _fresh_top(net)
@@ -133,17 +135,13 @@ class PreferenceNet(nn.Module):
     @classmethod
     def from_checkpoint(cls, folder: str | Path) -> PreferenceNet:
         """Load a folder that `save` wrote; raise BundleError when it is none."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        path = Path(folder) / HEADS
-        if not path.is_file():
+        heads = _heads(Path(folder))
+        if heads is None:
             raise BundleError(f"{folder} is no checkpoint: it has no {HEADS}")
         try:
-            heads = load_file(path)
-            return cls(_load(folder)[0], heads["weight"], heads["bias"])
-        except (SafetensorError, KeyError, RuntimeError) as error:
-            raise BundleError(f"{path}: damaged: {_one_line(error)}") from None
+            return cls(_load(folder)[0], *heads)
+        except RuntimeError as error:
+            raise BundleError(f"{Path(folder) / HEADS}: damaged: {_one_line(error)}") from None
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json`, `model.safetensors` (one label: the sum of the heads) and `heads.safetensors`."""
@@ -162,6 +160,21 @@ class PreferenceNet(nn.Module):
         finally:
             self.classifier.set_submodule(self._last, self.heads)
         save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, Path(folder) / HEADS)
+
+
+def _heads(folder: Path) -> tuple[Tensor, Tensor] | None:
+    """Return weight and bias of a checkpoint's heads, or None for a folder without any, or no folder."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / HEADS
+    if not path.is_file():
+        return None
+    try:
+        heads = load_file(path)
+        return heads["weight"], heads["bias"]
+    except (SafetensorError, KeyError) as error:
+        raise BundleError(f"{path}: damaged: {_one_line(error)}") from None
 
 
 def load_tokenizer(base: str | Path) -> Tokenizer:
