@@ -15,6 +15,8 @@ from prefmodel.types import PreferencePair
 HUMAN = "human"
 """The writer that is no model."""
 UNKNOWN = "not said"
+LABELS = "the labels"
+"""Beside the scorers, in what is found by scorer."""
 FEWEST_WRITERS = 3
 """Of fewer there is no ranking to speak of."""
 FEWEST_PAIRS = 10
@@ -55,9 +57,6 @@ class WriterRanking:
     pairs: Mapping[str, int]
     shares: Mapping[str, Mapping[str, float]]
     agreement: Mapping[str, Estimate]
-
-
-LABELS = "labels"
 
 
 def writers_of(pair: PreferencePair) -> tuple[str | None, str | None]:
@@ -123,7 +122,7 @@ def prefers_human(
 
     >>> row = {"question": "Why?", "chosen": "x", "rejected": "y", "chosen_by": "small-model", "rejected_by": "human"}
     >>> found = prefers_human([PreferencePair.from_dict(row)], {"model": np.zeros(1)}, np.zeros(1, np.int64))
-    >>> found["labels"].value, found["model"].value
+    >>> found["the labels"].value, found["model"].value
     (0.0, 1.0)
     """
     kinds = [tuple(map(kind_of, writers_of(pair))) for pair in pairs]
@@ -171,7 +170,7 @@ def writer_ranking(
     >>> row = {"question": "Why?", "chosen": "x", "rejected": "y"}
     >>> made = [PreferencePair.from_dict({**row, "chosen_by": a, "rejected_by": b}) for a, b in ("ab", "bc", "ac")] * 9
     >>> found = writer_ranking(made, {"wise": np.ones(27), "wrong": np.zeros(27)}, np.arange(27))
-    >>> found.shares["labels"], found.agreement["wise"].value, found.agreement["wrong"].value
+    >>> found.shares["the labels"], found.agreement["wise"].value, found.agreement["wrong"].value
     ({'a': 1.0, 'b': 0.5, 'c': 0.0}, 1.0, -1.0)
     """
     sides = [(None, None) if pair.axiom == "strength" else writers_of(pair) for pair in pairs]

@@ -80,9 +80,9 @@ def test_the_command_writes_them_as_numbers(tmp_path, tiny_bundle):
     found = json.loads((tmp_path / "results.json").read_text())["files"]["pairs"]
     assert set(found["scales"]) == {"human", "model"}
     assert found["ranking"]["pairs"] == {"human": 12, "bot": 12, "third": 12}
-    assert found["ranking"]["shares"]["labels"] == {"human": 1.0, "bot": 0.5, "third": 0.0}
+    assert found["ranking"]["shares"]["the labels"] == {"human": 1.0, "bot": 0.5, "third": 0.0}
     assert set(found["by_writer"]) == {"human and model", "model alone"}
-    assert found["prefers_human"]["labels"]["value"] == 1.0
+    assert found["prefers_human"]["the labels"]["value"] == 1.0
 
 
 NAMES = st.sampled_from("abcd")
@@ -95,7 +95,7 @@ def test_the_labels_own_ranking_agrees_with_itself(sides, seed):
     if found:
         assert len(found.pairs) >= 3
         assert min(found.pairs.values()) >= 10
-        assert found.shares["labels"] == found.shares["labels' twin"]
+        assert found.shares["the labels"] == found.shares["labels' twin"]
         assert all(agreed.value == pytest.approx(1.0) for agreed in found.agreement.values())
 
 
@@ -104,7 +104,7 @@ def test_writers_of_few_pairs_are_not_ranked():
     pairs = [pair(f"{i}?", "x", "y", side) for i, side in enumerate(sides)]
     found = writer_ranking(pairs, {"labels' twin": np.ones(16)}, np.arange(16))
     assert found is not None
-    assert found.shares["labels"] == {"a": 1.0, "b": 0.5, "c": 0.0}  # as if d had won nothing
+    assert found.shares["the labels"] == {"a": 1.0, "b": 0.5, "c": 0.0}  # as if d had won nothing
 
 
 def test_pairs_that_were_made_from_a_ranking_do_not_confirm_it():
@@ -125,7 +125,7 @@ def test_how_often_people_are_preferred_to_models():
     sides = [("human", "bot"), ("bot", "human"), ("bot", "other"), (None, "human")]
     pairs = [pair(f"{i}?", "long", "x", side) for i, side in enumerate(sides)]
     found = evaluate_pairs(pairs, {"longer": by_length}).prefers_human
-    assert (found["labels"].value, found["labels"].count) == (0.5, 2)
+    assert (found["the labels"].value, found["the labels"].count) == (0.5, 2)
     assert found["longer"].value == 0.5
     assert evaluate_pairs(pairs[2:], {"longer": by_length}).prefers_human == {}
 
