@@ -118,7 +118,9 @@ def _net(bundle: Bundle, temporary: Path) -> PreferenceNet:
     """Return the network that a bundle's graph was made of."""
     content = bundle.onnx.read_bytes()
     check_graph(content, bundle.onnx)
-    net = _fresh(bundle.folder)
+    net = _shaped(bundle.folder)
+    first = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+    _all_different(net)
     tokens: INT = np.ones((2, 4), np.int64)
     write_graph(net, temporary / "fresh.onnx", dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), tokens))
     fresh = onnx.load(str(temporary / "fresh.onnx"))
@@ -138,28 +140,34 @@ def _net(bundle: Bundle, temporary: Path) -> PreferenceNet:
         read = weights.of(tensor.name) if name else None
         if read is not None and read.shape == value.shape:
             found[name] = read.T if turned else read
-    if missing := sorted(parameters.keys() - found.keys()):
-        raise BundleError(
-            f"{bundle.folder}: the graph has no weight {missing[0]} as the network of config.json has it; allowed: "
-            "what `prefmodel export` wrote with versions of torch and transformers that export alike"
-        )
+        elif name:
+            raise BundleError(
+                f"{bundle.folder}: the graph has no weight {name} as the network of config.json has it; allowed: "
+                "what `prefmodel export` wrote with versions of torch and transformers that export alike"
+            )
     with torch.no_grad():
         for name, parameter in net.named_parameters():
-            parameter.copy_(torch.from_numpy(np.array(found[name], np.float32)))
+            if name in found:
+                parameter.copy_(torch.from_numpy(np.array(found[name], np.float32)))
+            else:  # no graph has it, for it changes nothing, as the positions of a decoder that reads one token
+                parameter.copy_(first[name])
     return net
 
 
-def _fresh(folder: Path) -> PreferenceNet:
-    """Return a network of the shape that a bundle's config.json says, each weight of which differs from all others."""
+def _shaped(folder: Path) -> PreferenceNet:
+    """Return a network of the shape that a bundle's config.json says."""
     try:
-        net = PreferenceNet(new_classifier(folder))
+        return PreferenceNet(new_classifier(folder))
     except Exception as error:  # of transformers, which have no common base
         raise BundleError(f"{folder}: config.json: no network of transformers: {one_line(error)[:200]}") from None
+
+
+def _all_different(net: PreferenceNet) -> None:
+    """Give each weight a value of its own."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
-    return net
 
 
 class _Weights:
@@ -175,6 +183,7 @@ class _Weights:
 
     def __init__(self, fresh: OnnxGraph, graph: OnnxGraph):
         self._fresh, self._graph = fresh, graph
+        self._nodes = {node.name: node for node in graph.nodes}
         self._twins: dict[str, onnx.NodeProto] = {}
         for kind in (_products, _tables):
             one, other = kind(fresh), kind(graph)
@@ -191,7 +200,10 @@ class _Weights:
         product = next((self._twins.get(node.name) for node in made_of if node is not None), None)
         if user.op_type == "Add" and product is not None and product.op_type == "MatMulIntegerToFloat":
             return self._constant(product.input[6])  # a bias; it makes up for the mean error of the product as well
-        return self._constant(name)
+        value = self._constant(name)
+        if value is None and user.name in self._nodes:  # of weights that are equal, an exporter keeps one
+            value = self._constant(self._nodes[user.name].input[list(user.input).index(name)])
+        return value
 
     def _constant(self, name: str) -> FLOAT | None:
         value = self._graph.constant(name)

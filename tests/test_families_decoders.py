@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.families import scores
+from benchmarks.families import graph_difference, labels, random_batch, scores
+from export.bundle import export
+from export.unpack import unpack
+from prefmodel.bundle import Bundle
+from prefmodel.files import write_pairs
 from tests.family_checks import (
     DECODERS,
     WITH_DECODERS,
@@ -45,3 +50,14 @@ def test_the_mask_says_which_token_is_the_last(name: str, tmp_path: Path) -> Non
         np.testing.assert_allclose(found, want, atol=1e-5)
     ended = scores(net, {"input_ids": text[:, :3], "attention_mask": torch.ones(1, 3, dtype=torch.long)})
     assert np.abs(ended - want).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["flan-t5-base", "smollm2-135m"])
+def test_a_bundle_is_unpacked(name: str, tmp_path: Path) -> None:
+    """T5 has weights that no graph has, and fresh norms are equal, of which a graph keeps one."""
+    write_pairs(tmp_path / "heldout.jsonl", labels(Random(0), 40))
+    given = base(tmp_path, name), tmp_path / "bundle", [tmp_path / "heldout.jsonl"], ["float32"], lambda _: None
+    bundle = export(*given)
+    found = PreferenceNet.from_checkpoint(unpack(bundle, tmp_path / "again")).eval()
+    batch = random_batch(found, 3, 20)
+    assert graph_difference(Bundle.open(bundle, precision="float32"), [batch], [scores(found, batch)]) < 1e-4
