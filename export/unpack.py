@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,11 @@ TEXTS = [
 
 
 def unpack(
-    bundle: str | Path | None, out: str | Path, precision: str | None = None, revision: str | None = None
+    bundle: str | Path | None,
+    out: str | Path,
+    precision: str | None = None,
+    revision: str | None = None,
+    say: Callable[[str], None] = print,
 ) -> Path:
     """Write a bundle's checkpoint: a folder that `prefmodel train --base` starts from and `prefmodel export` reads.
 
@@ -58,6 +63,7 @@ def unpack(
         out: a new folder.
         precision: of the graph to read: "float32" or "int8"; by default float32 where there is one.
         revision: branch, tag or commit, for the Hub only.
+        say: is told what was read, and what a recipe needs that is no part of a checkpoint.
 
     Raises:
         BundleError: there is no such bundle, or its graph does not belong to the network of its config.json.
@@ -72,7 +78,7 @@ def unpack(
     chosen = precision or next(iter(has), None)
     if chosen not in has:
         raise InputError(f"precision is {chosen}; allowed with this bundle: {', '.join(has) or 'none'}")
-    opened = Bundle.open(bundle, revision, chosen)
+    opened = Bundle.open(opened.folder, precision=chosen)
     if opened.contributions != CONTRIBUTIONS:
         named, allowed = (", ".join(names) for names in (opened.contributions, CONTRIBUTIONS))
         raise BundleError(f"{opened.folder}: contributions are {named}; allowed: {allowed}")
@@ -87,6 +93,9 @@ def unpack(
             if (opened.folder / name).is_file():
                 shutil.copyfile(opened.folder / name, made / name)
         shutil.copytree(made, out, dirs_exist_ok=True)
+    settings = ", ".join(f"{name} = {getattr(opened.encoding, name)}" for name in ("max_tokens", "question_tokens"))
+    say(f"read from the {'weights for torch' if kept else f'{chosen} graph'}")
+    say(f"the bundle reads inputs with [encoding] {settings}; write that in the recipe")
     return out
 
 

@@ -23,10 +23,5 @@ def unpack(bundle: str | None, output: Path, precision: str | None, revision: st
     needs the extras train and export.
     """
     from export.unpack import unpack as run
-    from prefmodel.bundle import Bundle
 
-    folder = run(bundle, output, precision, revision)
-    encoding = Bundle.open(bundle, revision).info["encoding"]
-    settings = ", ".join(f"{name} = {encoding[name]}" for name in ("max_tokens", "question_tokens"))
-    click.echo(f"the bundle reads inputs with [encoding] {settings}; write that in the recipe", err=True)
-    click.echo(folder)
+    click.echo(run(bundle, output, precision, revision, lambda text: click.echo(text, err=True)))

@@ -72,16 +72,15 @@ def writers_of(pair: PreferencePair) -> tuple[str | None, str | None]:
     ('human', 'small-model')
     """
     told = pair.provenance
-    models = told.get("models")
-    named = models if isinstance(models, list | tuple) and len(models) == 2 else (None, None)
-    chosen, rejected = (
-        _name(field, told.get(field) or name) for field, name in zip(("chosen_by", "rejected_by"), named, strict=True)
-    )
-    return chosen, rejected
+    own, models = [told.get("chosen_by"), told.get("rejected_by")], told.get("models")
+    if own == [None, None] and isinstance(models, list | tuple) and len(models) == 2:
+        return _name("models", models[0]), _name("models", models[1])
+    return _name("chosen_by", own[0]), _name("rejected_by", own[1])
 
 
 def _name(field: str, value: object) -> str | None:
-    if value is None or value == "":
+    """Return the name of a writer, None for none; raise InputError for what is no text."""
+    if value is None:
         return None
     if not isinstance(value, str):
         raise InputError(f"{field} is {shown(value)}; allowed: the name of a model, human, or none")

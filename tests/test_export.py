@@ -16,6 +16,7 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from transformers import AutoModelForSequenceClassification
 
 from export.bundle import ANCHOR_PAIRS
@@ -26,7 +27,7 @@ from prefmodel.bundle import Bundle, write_manifest
 from prefmodel.bundle_files import TORCH
 from prefmodel.cli import main
 from prefmodel.encoding import EncodingConfig, PairEncoder
-from prefmodel.errors import PrefModelError
+from prefmodel.errors import BundleError, PrefModelError
 from prefmodel.files import read_pairs, write_pairs
 from prefmodel.types import CONTRIBUTIONS
 from tests.small_run import SmallRun, labels, small_run
@@ -355,3 +356,11 @@ def test_contributions_of_other_names_are_not_unpacked(exported: tuple[Path, Res
     shutil.copytree(exported[0], other)
     done = unpack(with_manifest(other, CONTRIBUTIONS[::-1]), tmp_path / "checkpoint")
     assert "contributions are general, " in done.stderr
+
+
+def test_heads_that_do_not_fit_are_told(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "checkpoint")
+    save_file({"weight": torch.zeros(6, 3), "bias": torch.zeros(6)}, tmp_path / "checkpoint" / "heads.safetensors")
+    for load in (PreferenceNet.from_base, PreferenceNet.from_checkpoint):
+        with pytest.raises(BundleError, match=r"heads\.safetensors: damaged: "):
+            load(tmp_path / "checkpoint")

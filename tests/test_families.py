@@ -19,23 +19,17 @@ from export.graph import write_graph
 from prefmodel.errors import BundleError, PrefModelError
 from tests.family_checks import (
     WITH_DECODERS,
+    FamilyChecks,
     base,
-    test_a_family_all_the_way,
-    test_float16_is_half_as_large_and_only_for_who_asks,
-    test_places_of_tokens_matter,
-    test_transformers_gives_the_same_score,
     trial_of,
 )
 from training.model import PreferenceNet
 
-__all__ = [
-    "test_a_family_all_the_way",
-    "test_float16_is_half_as_large_and_only_for_who_asks",
-    "test_places_of_tokens_matter",
-    "test_transformers_gives_the_same_score",
-]
-
 tried = trial_of([name for name in FAMILIES if name not in WITH_DECODERS])
+
+
+class TestFamilies(FamilyChecks):
+    pass
 
 
 def test_float16_is_refused_for_t5(tmp_path: Path) -> None:

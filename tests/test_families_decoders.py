@@ -17,23 +17,17 @@ from prefmodel.files import write_pairs
 from tests.family_checks import (
     DECODERS,
     WITH_DECODERS,
+    FamilyChecks,
     base,
-    test_a_family_all_the_way,
-    test_float16_is_half_as_large_and_only_for_who_asks,
-    test_places_of_tokens_matter,
-    test_transformers_gives_the_same_score,
     trial_of,
 )
 from training.model import PreferenceNet
 
-__all__ = [
-    "test_a_family_all_the_way",
-    "test_float16_is_half_as_large_and_only_for_who_asks",
-    "test_places_of_tokens_matter",
-    "test_transformers_gives_the_same_score",
-]
-
 tried = trial_of(WITH_DECODERS)
+
+
+class TestFamilies(FamilyChecks):
+    pass
 
 
 @pytest.mark.parametrize("name", DECODERS)

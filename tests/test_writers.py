@@ -160,7 +160,7 @@ def test_what_a_pair_says_of_its_writers(told, writers):
     assert writers_of(PreferencePair.from_dict({**row, **told})) == writers
 
 
-@pytest.mark.parametrize("value", [7, True, ["a", "b"], {"n": 1}])
+@pytest.mark.parametrize("value", [7, 0, False, True, [], ["a", "b"], {"n": 1}])
 def test_a_writer_that_is_no_text_is_an_error(value):
     row = {"question": "Why?", "chosen": "x", "rejected": "y", "chosen_by": value}
     with pytest.raises(InputError, match=r"chosen_by is .*; allowed: the name of a model, human, or none"):

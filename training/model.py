@@ -106,8 +106,7 @@ class PreferenceNet(nn.Module):
                 output.
         """
         heads = None if layers else _heads(Path(base))
-        weight, bias = (None, None) if heads is None else (part * start for part in heads)
-        net = cls(_load(base)[0], weight, bias, start)
+        net = cls(_load(base)[0], start=start) if heads is None else cls._with_heads(base, heads, start)
         if layers:
             _keep_layers(net.classifier, layers)
             _fresh_top(net)
@@ -138,8 +137,15 @@ class PreferenceNet(nn.Module):
         heads = _heads(Path(folder))
         if heads is None:
             raise BundleError(f"{folder} is no checkpoint: it has no {HEADS}")
+        return cls._with_heads(folder, heads)
+
+    @classmethod
+    def _with_heads(cls, folder: str | Path, heads: tuple[Tensor, Tensor], start: float = 1.0) -> PreferenceNet:
+        """Return the network of a checkpoint with its heads times `start`."""
+        classifier = _load(folder)[0]
+        weight, bias = heads
         try:
-            return cls(_load(folder)[0], *heads)
+            return cls(classifier, weight * start, bias * start)
         except RuntimeError as error:
             raise BundleError(f"{Path(folder) / HEADS}: damaged: {_one_line(error)}") from None
 
