@@ -206,7 +206,9 @@ def evaluate_pairs(
     if not scorers:
         raise InputError("scorers is empty; allowed: at least one")
     clusters, is_matched = question_numbers(kept), length_matched(kept)
-    gpt4 = np.array([_gpt4(pair) for pair in kept])
+    gpt4 = np.array([_gpt4(pair) for pair in kept])  # like the writers, looked at before anything is scored
+    sides = [versus(pair) for pair in kept]
+    wrote = [name for pair in kept for name in writers_of(pair)]
     asked = [(pair.question, answer) for pair in kept for answer in (pair.chosen, pair.rejected)]
     number = {item: i for i, item in enumerate(dict.fromkeys(asked))}  # an answer of several pairs is scored once
     chosen, rejected = np.array([number[item] for item in asked], np.int64).reshape(-1, 2).T
@@ -220,8 +222,6 @@ def evaluate_pairs(
     lost = [0 if cut is None else max(cut(p.question, p.chosen), cut(p.question, p.rejected)) for p in kept]
     cuts = np.array([next(name for name, most in CUTS.items() if tokens <= most) for tokens in lost])
     labelled = ~np.isnan(gpt4)
-    sides = [versus(pair) for pair in kept]
-    wrote = [name for pair in kept for name in writers_of(pair)]
     kinds: dict[tuple[Question, str], str] = {}
     for item, name in zip(asked, wrote, strict=True):
         kinds[item] = min(kind_of(name), kinds.get(item, UNKNOWN))  # in the order of the alphabet people come first

@@ -164,4 +164,4 @@ def test_what_a_pair_says_of_its_writers(told, writers):
 def test_a_writer_that_is_no_text_is_an_error(value):
     row = {"question": "Why?", "chosen": "x", "rejected": "y", "chosen_by": value}
     with pytest.raises(InputError, match=r"chosen_by is .*; allowed: the name of a model, human, or none"):
-        evaluate_pairs([PreferencePair.from_dict(row)], {"longer": by_length})
+        evaluate_pairs([PreferencePair.from_dict(row)], {"never asked": lambda *_: pytest.fail("scored first")})
