@@ -34,7 +34,7 @@ class StrengthConfig:
 
     ratings: Mapping[str, float] = field(default_factory=default_ratings)
     gap: float = 80.0
-    pairs_per_thread: int = 10
+    pairs_per_thread: int = 40
 
 
 def build(threads: Sequence[Thread], rng: Random, config: StrengthConfig | None = None) -> Iterator[PreferencePair]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.calibrate import fit_temperature
+from export.calibrate import fit_length, fit_temperature
 from export.card import card
 from export.graph import write_graph
 from export.half import check_half, write_half
@@ -32,6 +32,7 @@ from prefmodel.evaluation import evaluate_pairs
 from prefmodel.files import read_pairs
 from prefmodel.model import PreferenceModel
 from prefmodel.types import CONTRIBUTIONS, PreferencePair
+from training.length import Length
 from training.measure import contributions, sample_by_axiom
 from training.model import HEADS, PreferenceNet, load_tokenizer
 
@@ -67,6 +68,8 @@ def export(
     precisions: Sequence[str] = ("float32", "int8"),
     say: Callable[[str], None] = print,
     keep_torch: bool = False,
+    with_length: bool = False,
+    labels: Sequence[str | Path] = (),
 ) -> Path:
     """Write the bundle of a checkpoint and return its folder.
 
@@ -78,6 +81,9 @@ def export(
         precisions: some of "float32", "int8", and "float16" for GPUs.
         say: is told what was measured.
         keep_torch: whether the bundle keeps the weights for torch too, for the backend `torch`.
+        with_length: add the contribution `length`, fitted on the human labels that the temperature is fitted on.
+        labels: files of these: pairs that people labelled and that were not trained on; by default those among the
+            development pairs.
 
     Raises:
         PrefModelError: the checkpoint cannot be read or exported, there are fewer than 1,000 held-out pairs, int8
@@ -99,17 +105,25 @@ def export(
     pairs = _heldout(checkpoint, heldout)
 
     reference = sample_by_axiom(pairs.dev, ANCHOR_PAIRS)
-    human = [pair for pair in pairs.dev if pair.axiom == "human"]
+    named = [pair for path in labels for pair in read_pairs(path)]
+    human = named or [pair for pair in pairs.dev if pair.axiom == "human"]
     compared = Random(0).sample(pairs.test, min(PARITY_PAIRS, len(pairs.test)))
     if {"int8", "float16"} & set(precisions):
         check_pairs(len(compared))
     say(f"scoring {len(reference) + len(human)} development and {len(compared)} test pairs with torch")
     anchor(net, torch_scores(net, encoder, reference, bfloat16=None))
     temperature = 1.0
+    if with_length and not human:
+        raise InputError(
+            "length is asked for, and there are no held-out human labels to fit it on; name some with --labels"
+        )
     if human:
         labelled = torch_scores(net, encoder, human, bfloat16=None).sum(2)
+        if with_length:
+            labelled += _add_length(net, encoder, human, reference, labelled)
+            say(f"length {net.length}, fitted on {len(human)} human-labelled pairs")
         temperature = fit_temperature(labelled[0] - labelled[1])
-    say(f"temperature {temperature:.3f}, fitted on {len(human)} human-labelled development pairs")
+    say(f"temperature {temperature:.3f}, fitted on {len(human)} human-labelled pairs")
     expected = torch_scores(net, encoder, compared).sum(2)
 
     with tempfile.TemporaryDirectory(prefix="prefmodel-") as temporary:
@@ -122,7 +136,7 @@ def export(
         facts = _facts(run, checkpoint)
 
         def measure(precision: str) -> Parity:
-            write_manifest(folder, encoding, CONTRIBUTIONS, temperature, facts)
+            write_manifest(folder, encoding, net.contributions, temperature, facts)
             model = _opened(folder, precision)
             found = parity(expected, graph_scores(model, compared).sum(2), temperature)
             say(f"{precision}: {found}")
@@ -139,10 +153,10 @@ def export(
         if "float32" not in precisions:
             (folder / GRAPHS["float32"]).unlink()
         facts["parity"] = {precision: result.to_dict() for precision, result in agreement.items()}
-        write_manifest(folder, encoding, CONTRIBUTIONS, temperature, facts)
+        write_manifest(folder, encoding, net.contributions, temperature, facts)
         served = next(p for p in GRAPHS if p in precisions)
         facts["accuracy"] = heldout_accuracy(_opened(folder, served), pairs.test)
-        write_manifest(folder, encoding, CONTRIBUTIONS, temperature, facts)
+        write_manifest(folder, encoding, net.contributions, temperature, facts)
         (folder / "README.md").write_text(card(Bundle.open(folder, precision=served)), encoding="utf-8")
         shutil.copytree(folder, out, dirs_exist_ok=True)
     return out
@@ -189,6 +203,35 @@ def anchor(net: PreferenceNet, reference: FLOAT) -> None:
         net.heads.bias.sub_(torch.from_numpy(mean).to(net.heads.bias))
 
 
+def _add_length(
+    net: PreferenceNet,
+    encoder: PairEncoder,
+    human: Sequence[PreferencePair],
+    reference: Sequence[PreferencePair],
+    scores: FLOAT,
+) -> FLOAT:
+    """Fit the contribution `length`, give it to the network, and return it for `human`, float32 [2, pairs].
+
+    Args:
+        net: changed in place.
+        encoder: of its inputs.
+        human: pairs that people labelled.
+        reference: pairs over whose answers the contribution has zero mean.
+        scores: of the chosen and the rejected answers of `human`, float32 [2, pairs].
+    """
+    tokens = _log_tokens(encoder, human)
+    rate = fit_length(scores[0] - scores[1], tokens[0] - tokens[1])
+    net.length = Length(rate, round(float(_log_tokens(encoder, reference).mean()), 4))
+    return np.asarray(rate * (tokens - net.length.centre), np.float32)
+
+
+def _log_tokens(encoder: PairEncoder, pairs: Sequence[PreferencePair]) -> FLOAT:
+    """Return the logarithm of the tokens that are read of chosen and rejected answers, float32 [2, pairs]."""
+    questions = [p.question for p in pairs]
+    sides = encoder.encode_batch(questions * 2, [p.chosen for p in pairs] + [p.rejected for p in pairs])
+    return np.log([max(1, sum(side.type_ids)) for side in sides]).astype(np.float32).reshape(2, len(pairs))
+
+
 def torch_scores(
     net: PreferenceNet, encoder: PairEncoder, pairs: Sequence[PreferencePair], bfloat16: bool | None = False
 ) -> FLOAT:
@@ -232,7 +275,7 @@ def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) ->
         axioms[name] = {"pairs": len(part), "accuracy": own.value, "low": own.low, "high": own.high}
         axioms[name] |= {"longer": found["longer"].value, "bm25": found["bm25"].value}
         axioms[name] = {k: round(v, 4) for k, v in axioms[name].items()}
-    margins = scores[0] - scores[1]
+    margins = (scores[0] - scores[1])[:, : len(CONTRIBUTIONS)]  # no principle is about length
     table: dict[str, dict[str, float]] = {}
     trusted: list[str] = []
     for column, name in enumerate(CONTRIBUTIONS):

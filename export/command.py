@@ -23,9 +23,24 @@ import click
     type=click.Choice(["float32", "int8", "float16"]),
     help="Which graphs to keep; may be repeated. float16 is for GPUs. Default: float32 and int8.",
 )
+@click.option(
+    "--length", "with_length", is_flag=True, help="Add the contribution length, fitted on held-out human labels."
+)
+@click.option(
+    "--labels",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of human labels not trained on, for temperature and length; may be repeated. Default: those held out.",
+)
 @click.option("--torch", "keep_torch", is_flag=True, help="Keep the weights for the backend torch, for GPUs.")
 def export(
-    checkpoint: Path, output: Path, heldout: tuple[Path, ...], precisions: tuple[str, ...], keep_torch: bool
+    checkpoint: Path,
+    output: Path,
+    heldout: tuple[Path, ...],
+    precisions: tuple[str, ...],
+    with_length: bool,
+    labels: tuple[Path, ...],
+    keep_torch: bool,
 ) -> None:
     """Turn CHECKPOINT, the folder of a training run, into a bundle that is served without torch.
 
@@ -34,5 +49,7 @@ def export(
     from export.bundle import export as run
 
     kept = precisions or ("float32", "int8")
-    folder = run(checkpoint, output, heldout, kept, lambda text: click.echo(text, err=True), keep_torch)
+    folder = run(
+        checkpoint, output, heldout, kept, lambda text: click.echo(text, err=True), keep_torch, with_length, labels
+    )
     click.echo(folder)

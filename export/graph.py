@@ -21,7 +21,7 @@ OPSET = 18
 
 
 class ServedNet(nn.Module):
-    """What a bundle's graph computes: `logits` float32 [batch, 1], the sum of `contributions` float32 [batch, 6]."""
+    """What a bundle's graph computes: `logits` float32 [batch, 1], the sum of `contributions` float32 [batch, k]."""
 
     def __init__(self, net: PreferenceNet):
         super().__init__()
@@ -30,7 +30,7 @@ class ServedNet(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Take int64 [batch, tokens] each; return (logits [batch, 1], contributions [batch, 6])."""
+        """Take int64 [batch, tokens] each; return (logits [batch, 1], contributions [batch, k])."""
         contributions = self.net(input_ids, attention_mask, token_type_ids)
         return contributions.sum(1, keepdim=True), contributions
 

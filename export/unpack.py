@@ -22,8 +22,9 @@ from prefmodel.encoding import INT
 from prefmodel.errors import BundleError, InputError, one_line
 from prefmodel.graph import check_graph
 from prefmodel.model import PreferenceModel
-from prefmodel.types import CONTRIBUTIONS
+from prefmodel.types import CONTRIBUTIONS, LENGTH
 from training.backbones import new_classifier
+from training.length import Length
 from training.model import PreferenceNet
 
 FLOAT = NDArray[np.float32]
@@ -79,15 +80,15 @@ def unpack(
     if chosen not in has:
         raise InputError(f"precision is {chosen}; allowed with this bundle: {', '.join(has) or 'none'}")
     opened = Bundle.open(opened.folder, precision=chosen)
-    if opened.contributions != CONTRIBUTIONS:
+    if opened.contributions not in (CONTRIBUTIONS, (*CONTRIBUTIONS, LENGTH)):
         named, allowed = (", ".join(names) for names in (opened.contributions, CONTRIBUTIONS))
-        raise BundleError(f"{opened.folder}: contributions are {named}; allowed: {allowed}")
+        raise BundleError(f"{opened.folder}: contributions are {named}; allowed: {allowed}, and {LENGTH} after them")
     with tempfile.TemporaryDirectory(prefix="prefmodel-") as temporary:
         made = Path(temporary) / "checkpoint"
         made.mkdir()
         kept = precision is None and all(name in opened.info["files"] for name in TORCH)
         net = PreferenceNet.from_checkpoint(opened.folder) if kept else _net(opened, Path(temporary))
-        _check_scores(net, opened)
+        _check_scores(net, opened, kept)
         net.save(made)
         for name in ("tokenizer.json", TOKENIZER_SETTINGS):
             if (opened.folder / name).is_file():
@@ -107,12 +108,22 @@ def _check_free(out: Path) -> None:
         raise InputError(f"output is {out}, but {above} is a file; allowed: a new folder")
 
 
-def _check_scores(net: PreferenceNet, bundle: Bundle) -> None:
-    """Raise BundleError when the network does not give what the graph gives: it is of another kind than it says."""
+def _check_scores(net: PreferenceNet, bundle: Bundle, whole: bool) -> None:
+    """Raise BundleError when the network does not give what the graph gives: it is of another kind than it says.
+
+    Args:
+        net: gets the graph's contribution `length`, where it has one, unless it is `whole`.
+        bundle: with the graph.
+        whole: the network is all there; else the graph's weights were read and its length was not.
+    """
     questions, answers = map(list, zip(*TEXTS, strict=True))
     served = PreferenceModel(bundle, backend="onnxruntime").score_batch(questions, answers).contributions
     encoder = bundle.encoder()
     batch = encoder.pad(encoder.encode_batch(questions, answers))
+    if LENGTH in bundle.contributions and not whole:
+        tokens = np.log((batch["token_type_ids"] * batch["attention_mask"]).sum(1).clip(1))
+        rate, at_one = np.polyfit(tokens, served[:, -1], 1)
+        net.length = Length(float(rate), float(-at_one / rate) if rate else 0.0)
     with torch.inference_mode():
         got = net.eval()(**{name: torch.from_numpy(value) for name, value in batch.items()}).numpy()
     difference = float(np.abs(got - served).mean() / max(float(served.std()), 1e-6))

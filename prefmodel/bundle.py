@@ -23,7 +23,7 @@ from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.errors import BundleError, InputError, one_line, shown
 from prefmodel.files import whole_file
 from prefmodel.tokenizer_file import TokenizerFile
-from prefmodel.types import CONTRIBUTIONS
+from prefmodel.types import CONTRIBUTIONS, LENGTH
 
 FORMAT = 1
 FILES = ("config.json", "tokenizer.json")
@@ -114,7 +114,8 @@ class Bundle:
         """Names of the contributions that no record shows to tell best on held-out pairs of their principle."""
         accuracy = self.info["training"].get("accuracy")
         trusted = accuracy.get("trusted") if isinstance(accuracy, dict) else None
-        return tuple(name for name in self.contributions if not isinstance(trusted, list) or name not in trusted)
+        shown = (LENGTH, *trusted) if isinstance(trusted, list) else (LENGTH,)  # a length is what it says
+        return tuple(name for name in self.contributions if name not in shown)
 
     def encoder(self) -> PairEncoder:
         """Return the encoder of questions and answers; raise BundleError when the tokenizer cannot be read."""
@@ -206,8 +207,14 @@ def _check_manifest(path: Path, manifest: Any) -> None:
     check(manifest.keys() == names, "the list of fields", sorted(manifest), ", ".join(sorted(names)))
 
     parts = manifest["contributions"]
-    known = isinstance(parts, list) and parts and all(p in CONTRIBUTIONS for p in parts) and len({*parts}) == len(parts)
-    check(bool(known), "contributions", parts, f"different ones of {', '.join(CONTRIBUTIONS)}")
+    names_of_parts = (*CONTRIBUTIONS, LENGTH)
+    known = isinstance(parts, list) and parts and all(p in names_of_parts for p in parts)
+    check(
+        bool(known) and len({*parts}) == len(parts),
+        "contributions",
+        parts,
+        f"different ones of {', '.join(names_of_parts)}",
+    )
     temperature = manifest["temperature"]
     check(_is_number(temperature) and 0 < temperature <= 1e6, "temperature", temperature, "above 0, up to 1e6")
     check(isinstance(manifest["training"], dict), "training", manifest["training"], "an object")

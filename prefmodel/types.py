@@ -13,6 +13,8 @@ PRINCIPLES = ("usefulness", "relevance", "groundedness", "truthfulness", "thorou
 """The principles of arXiv 2312.02206, in the order of the model's heads."""
 
 CONTRIBUTIONS = (*PRINCIPLES, "general")
+LENGTH = "length"
+"""A contribution that knows how long an answer is and nothing else; a bundle may have it."""
 """The score's parts: one for each principle, and `general` for pairs that uphold none (human labels, strength)."""
 
 ROLES = ("system", "user", "assistant", "tool")

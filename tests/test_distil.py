@@ -17,6 +17,7 @@ from prefmodel.splits import split_of
 from prefmodel.types import Answer, PreferencePair, Thread
 from tests.small_distil import distilled, margins, recipe, small_distil, talk, written
 from tests.small_run import BAD, GOOD, NOISE, answer, labels, question, small_run
+from training.data import load
 from training.model import PreferenceNet
 
 SHORT = EncodingConfig(max_tokens=32, question_tokens=12)
@@ -112,6 +113,23 @@ def test_several_teachers_are_averaged(small, teacher, tmp_path):
     assert first["sha256"] != second["sha256"]
     alone, _ = distilled(recipe(small, teacher), small / "data", tmp_path)
     assert {frozenset((p.chosen, p.rejected)) for p in alone} == {frozenset((p.chosen, p.rejected)) for p in pairs}
+
+
+def test_labelled_pairs_keep_their_labels_and_get_margins(small, teacher, tmp_path):
+    plain, _ = distilled(recipe(small, teacher), small / "data", tmp_path / "plain")
+    mine = recipe(small, teacher, temperature=2.0, labelled=True)
+    pairs, run = distilled(mine, small / "data", tmp_path / "labelled")
+    own = [pair for pair in run.train if pair.axiom != "distilled"]
+    before = load(mine.data, small / "data", mine.seed, lambda text: None).train
+    key = lambda pair: (pair.question, pair.chosen, pair.rejected, pair.target, pair.axiom)  # noqa: E731
+    assert Counter(map(key, own)) == Counter(map(key, before))
+    assert [(p.question, {p.chosen, p.rejected}) for p in pairs] == [
+        (p.question, {p.chosen, p.rejected}) for p in plain
+    ]
+    found = margins(PreferenceNet.from_checkpoint(teacher), teacher, SHORT, own)
+    for pair, margin in zip(own, found, strict=True):
+        assert pair.provenance["margins"] == pytest.approx([margin], abs=2e-3)
+        assert pair.provenance["teacher_margin"] == pytest.approx(margin / 2, abs=1e-3)
 
 
 def test_which_pairs_are_drawn(small, tmp_path):

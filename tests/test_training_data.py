@@ -115,6 +115,14 @@ def test_limits_count_by_axiom_and_by_source(folder):
         assert Counter(p.axiom for p in part)["human"] == 4
 
 
+def test_pairs_of_a_question_are_capped(folder):
+    few = [pair(of_split("train", Random(3)), chosen=f"good {i}") for i in range(12)]
+    write_pairs(folder / "more.jsonl", few)
+    for settings, most in (({}, 8), ({"per_question": 3}, 3)):
+        run = read(folder, labels=("labels.jsonl", "more.jsonl"), **settings)
+        assert Counter(p.question for p in run.train)[few[0].question] == most
+
+
 def test_the_seed_alone_decides_the_order(folder):
     first, again, other = read(folder, 0), read(folder, 0), read(folder, 1)
     assert first.train == again.train

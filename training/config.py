@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from axioms.build import PER_QUESTION
 from axioms.registry import NAMES
 from prefmodel.errors import InputError, shown
 
@@ -27,6 +28,7 @@ class DataConfig:
         exclude: files of evaluation pairs; nothing with their questions, or nearly, is trained on.
         axioms: names of the axioms to run.
         limits: at most so many training pairs of an axiom ("relevance") or of one source of it ("human/hh_helpful").
+        per_question: at most so many pairs of one axiom for one question; axioms have caps of their own, too.
         heldout: at most so many pairs of each axiom in "dev", and as many in "test".
         licences: glob of a file to its licence, for the card.
 
@@ -40,6 +42,7 @@ class DataConfig:
     exclude: tuple[str, ...] = ()
     axioms: tuple[str, ...] = NAMES
     limits: Mapping[str, int] = field(default_factory=dict)
+    per_question: int = PER_QUESTION
     heldout: int = 400
     licences: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,6 +59,7 @@ class DataConfig:
                     f"data.limits holds {shown(name)}; allowed: AXIOM or AXIOM/SOURCE of {', '.join(NAMES)}"
                 )
             check_range(f"data.limits.{name}", most, 0)
+        check_range("data.per_question", self.per_question, 1)
         check_range("data.heldout", self.heldout, 1)
 
 
@@ -73,7 +77,7 @@ class ObjectiveConfig:
         separate: weight of the squared margins of the contributions that are not a pair's own.
         centre: weight of the squared mean score, which keeps scores near zero.
         length: weight of the squared correlation of score differences with length ratios, within a chunk of pairs.
-        teacher: weight of the squared error of margins against those of the teachers, on distilled pairs.
+        teacher: weight of the squared error of margins against those of the teachers, on the pairs that they scored.
         base_relevance: weight of the squared error of the relevance contribution's margin against that of the
             untouched base, times `train.start`, on pairs for relevance.
         masked_lm: weight of predicting masked words, beside the loss on the pairs.
@@ -118,6 +122,7 @@ class DistilConfig:
         per_question: pairs of a question, at most.
         pairs: in all, at most.
         temperature: by which the teachers' margins are divided before they become probabilities.
+        labelled: the teachers score the pairs with labels too, which keep these beside the teachers' margins.
 
     Raises:
         InputError: a value is not allowed.
@@ -128,6 +133,7 @@ class DistilConfig:
     per_question: int = 4
     pairs: int = 10_000
     temperature: float = 1.0
+    labelled: bool = False
 
     def __post_init__(self) -> None:
         check_patterns("distil.threads", self.threads)

@@ -96,7 +96,8 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
 
     say(f"building pairs from {len(threads)} threads and {len(labels)} labels")
     counts = Counts()
-    pairs = [*build_pairs(threads, labels, config.axioms, seed, exclude, counts=counts)]
+    built = build_pairs(threads, labels, config.axioms, seed, exclude, counts=counts, per_question=config.per_question)
+    pairs = [*built]
     pairs.extend(_usable(ready, exclude, counts))
     splits = by_split(pairs)
     rng = Random(f"{seed}/limits")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ DISTILLED = "distilled"
 
 def with_distilled(run: RunData, recipe: Recipe, folder: str | Path, out: Path, say: Callable[[str], None]) -> RunData:
     """Return the pairs of a run with those of `recipe.distil` among its training pairs.
+
+    With `labelled` the pairs that have labels keep them, and get the teachers' margin beside it.
 
     The scores of each teacher are kept in `out` from batch to batch, so that a run that was killed goes on with them.
 
@@ -58,12 +61,14 @@ def with_distilled(run: RunData, recipe: Recipe, folder: str | Path, out: Path, 
     drawn, left_out = unlabelled(threads, config, recipe.seed, exclude, heldout)
     if not drawn:
         raise InputError(f"no pairs to distil are left of {len(threads)} threads; look at distil.threads")
-    say(f"drew {len(drawn)} pairs of {len(threads)} threads for the teachers to score")
+    labels = f", and {len(run.train)} with labels," if config.labelled else ""
+    say(f"drew {len(drawn)} pairs of {len(threads)} threads{labels} for the teachers to score")
 
-    answers = list(dict.fromkeys((pair.question, text) for pair in drawn for text in (pair.chosen, pair.rejected)))
+    asked = drawn + (run.train if config.labelled else [])
+    answers = list(dict.fromkeys((pair.question, text) for pair in asked for text in (pair.chosen, pair.rejected)))
     row = {answer: i for i, answer in enumerate(answers)}
-    sides = np.array([[row[p.question, text] for text in (p.chosen, p.rejected)] for p in drawn])
-    margins = np.empty((len(teachers), len(drawn)))
+    sides = np.array([[row[p.question, text] for text in (p.chosen, p.rejected)] for p in asked])
+    margins = np.empty((len(teachers), len(asked)))
     facts = []
     # Making a network draws random numbers; the run's should not depend on whether its pairs are there already.
     with torch.random.fork_rng(devices=[]):
@@ -72,7 +77,12 @@ def with_distilled(run: RunData, recipe: Recipe, folder: str | Path, out: Path, 
             margins[i] = scores[sides[:, 0]] - scores[sides[:, 1]]
             facts.append({"name": teacher.name, "sha256": sha256})
 
-    pairs = run.train + labelled(drawn, margins, config.teachers, config.temperature)
+    names, new = config.teachers, len(drawn)
+    own = [
+        replace(pair, provenance={**pair.provenance, **_said(margin, names, config.temperature)})
+        for pair, margin in zip(asked[new:], margins.T[new:], strict=True)
+    ]
+    pairs = (own or run.train) + labelled(drawn, margins[:, :new], names, config.temperature)
     counts = {**run.report["pairs"]["train"], DISTILLED: len(drawn)}
     report = {
         **run.report,
@@ -177,11 +187,16 @@ def labelled(
     out = []
     for pair, probability, own in zip(pairs, target.tolist(), (margins * sign).T, strict=True):
         chosen, rejected = (pair.chosen, pair.rejected) if probability >= 0.5 else (pair.rejected, pair.chosen)
-        provenance = {
-            TEACHER_MARGIN: round(float(own.mean()) / temperature, 4),
-            "teachers": list(teachers),
-            "margins": [round(margin, 4) for margin in own.tolist()],
-        }
+        provenance = _said(own, teachers, temperature)
         best = round(max(probability, 1.0 - probability), 6)
         out.append(replace(pair, chosen=chosen, rejected=rejected, target=best, provenance=provenance))
     return out
+
+
+def _said(margins: NDArray[np.float64], teachers: Sequence[str], temperature: float) -> dict[str, Any]:
+    """Return what the provenance of a pair keeps of its teachers; margins are float64 [teachers]."""
+    return {
+        TEACHER_MARGIN: round(float(margins.mean()) / temperature, 4),
+        "teachers": list(teachers),
+        "margins": [round(margin, 4) for margin in margins.tolist()],
+    }

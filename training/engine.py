@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -28,11 +29,14 @@ from training.model import PreferenceNet
 from training.objective import Labels, objective
 from training.objectives.masked_lm import MaskedLM, Masking
 from training.optimizer import adamw, set_learning_rate
+from training.packing import try_packing
 from training.plan import chunks, share
 from training.precision import has_bfloat16
 from training.step_net import Inputs, StepNet
 
 RELEVANCE = CONTRIBUTIONS.index("relevance")
+
+_log = logging.getLogger("prefmodel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,11 @@ class Engine:
         predictor = masked_lm[0] if masked_lm else None
         self._masking = masked_lm[1] if masked_lm else None
         _prepare(net, config, place.device)
-        self.spared = 0 if predictor else only_first_token(net.classifier)  # the predictor reads all tokens
+        on_gpu, as_is = place.device.type == "cuda", not (predictor or self._sharded or config.compile)
+        self.packed = on_gpu and as_is and _packed(net, place)
+        """Whether passes are without padding."""
+        all_tokens = predictor or self.packed  # the predictor reads all, and in a packed row the first is no row's own
+        self.spared = 0 if all_tokens else only_first_token(net.classifier)
         """Weights that only first tokens pass."""
         if teacher is not None:
             _prepare(teacher, config, place.device)
@@ -232,6 +240,24 @@ def _distinct(pairs: Sequence[EncodedPair]) -> tuple[list[Encoding], list[tuple[
         return number[key]
 
     return sides, [(of(pair.chosen), of(pair.rejected)) for pair in pairs]
+
+
+def _packed(net: PreferenceNet, place: Accelerator) -> bool:
+    """Move a network to its device and pack it, where packed rows get the scores of padded ones."""
+    net.to(place.device)
+
+    def compute(batch: dict[str, Tensor]) -> Tensor:
+        with torch.no_grad(), torch.autocast(place.device.type, torch.bfloat16, place.mixed_precision == "bf16"):
+            found: Tensor = net(**{name: tensor.to(place.device) for name, tensor in batch.items()})
+            return found.float().cpu()
+
+    training = net.training
+    net.eval()
+    reason = try_packing(net.classifier, compute) if place.mixed_precision == "bf16" else "products are of float32"
+    net.train(training)
+    if reason and place.is_main_process:
+        _log.warning("warning: %s is not packed (%s); batches are padded", type(net.classifier).__name__, reason)
+    return not reason
 
 
 def _prepare(net: PreferenceNet, config: TrainConfig, device: torch.device) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from prefmodel.errors import BundleError
-from prefmodel.types import CONTRIBUTIONS
+from prefmodel.types import CONTRIBUTIONS, LENGTH
+from training.length import Length, to_tensor
 
 HEADS = "heads.safetensors"
 """File of a checkpoint with the heads one by one; `model.safetensors` holds their sum as an ordinary classifier."""
@@ -33,9 +36,11 @@ class PreferenceNet(nn.Module):
             head `relevance`, times `start` and without its bias, and the other heads start at zero.
         bias: float32 [contributions]; where the classifier's own layer has none, it stays as it is in training.
         start: factor on the classifier's own layer.
+        length: the contribution `length`, or None for none: see `training.length`.
 
     Raises:
-        BundleError: the classifier does not end in one linear layer with one output.
+        BundleError: the classifier does not end in one linear layer with one output, or there is a length and it does
+            not tell the two texts apart.
 
     >>> from transformers import BertConfig, BertForSequenceClassification
     >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, num_labels=1)
@@ -48,10 +53,16 @@ class PreferenceNet(nn.Module):
     heads: nn.Linear
 
     def __init__(
-        self, classifier: nn.Module, weight: Tensor | None = None, bias: Tensor | None = None, start: float = 1.0
+        self,
+        classifier: nn.Module,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        start: float = 1.0,
+        length: Length | None = None,
     ):
         super().__init__()
         self.classifier = classifier
+        self.length = length
         self._last, last = _last_layer(classifier)
         self._has_bias = last.bias is not None
         heads = nn.Linear(last.in_features, len(CONTRIBUTIONS))
@@ -69,13 +80,25 @@ class PreferenceNet(nn.Module):
         self.train(classifier.training)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Return the contributions in logits, float [batch, 6]; inputs are int64 [batch, tokens]."""
+        """Return the contributions in logits, float [batch, 6] or with a length 7; inputs are int64 [batch, tokens]."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None and self.takes_type_ids:
             inputs["token_type_ids"] = token_type_ids
         from training.backbones import logits
 
-        return logits(self.classifier, inputs)
+        found = logits(self.classifier, inputs)
+        if self.length is None:
+            return found
+        if token_type_ids is None or not self.takes_type_ids:
+            raise BundleError(
+                f"{type(self.classifier).__name__} does not tell questions from answers; allowed: no length"
+            )
+        return torch.cat([found, self.length.of(token_type_ids * attention_mask)], 1)
+
+    @property
+    def contributions(self) -> tuple[str, ...]:
+        """The names of the contributions, in their order."""
+        return CONTRIBUTIONS if self.length is None else (*CONTRIBUTIONS, LENGTH)
 
     @property
     def config(self) -> Any:
@@ -95,7 +118,8 @@ class PreferenceNet(nn.Module):
 
         Args:
             base: a folder, or the name of a model on the Hub. Without a classification layer of its own, the head
-                `relevance` starts at random; a checkpoint of ours brings all of its heads along.
+                `relevance` starts at random; a checkpoint of ours brings all of its heads along,
+                and leaves its contribution `length` behind.
             start: factor on the classification layer, or on the heads, that the base brings along.
             dropout: replaces every dropout probability of the encoder; none leaves them.
             layers: keep so many of the encoder's lower layers; 0 keeps all. The pooling and the heads then start
@@ -106,7 +130,9 @@ class PreferenceNet(nn.Module):
                 output.
         """
         heads = None if layers else _heads(Path(base))
-        net = cls(_load(base)[0], start=start) if heads is None else cls._with_heads(base, heads, start)
+        if heads is not None:  # length is fitted on what was learned, and not learned with it
+            heads = Heads(heads.weight * start, heads.bias * start)
+        net = cls(_load(base)[0], start=start) if heads is None else cls._with_heads(base, heads)
         if layers:
             _keep_layers(net.classifier, layers)
             _fresh_top(net)
@@ -140,17 +166,18 @@ class PreferenceNet(nn.Module):
         return cls._with_heads(folder, heads)
 
     @classmethod
-    def _with_heads(cls, folder: str | Path, heads: tuple[Tensor, Tensor], start: float = 1.0) -> PreferenceNet:
-        """Return the network of a checkpoint with its heads times `start`."""
+    def _with_heads(cls, folder: str | Path, heads: Heads) -> PreferenceNet:
         classifier = _load(folder)[0]
-        weight, bias = heads
         try:
-            return cls(classifier, weight * start, bias * start)
+            return cls(classifier, heads.weight, heads.bias, length=heads.length)
         except RuntimeError as error:
             raise BundleError(f"{Path(folder) / HEADS}: damaged: {_one_line(error)}") from None
 
     def save(self, folder: str | Path) -> None:
-        """Write `config.json`, `model.safetensors` (one label: the sum of the heads) and `heads.safetensors`."""
+        """Write `config.json`, `model.safetensors` (one label: the sum of the heads) and `heads.safetensors`.
+
+        Without `heads.safetensors` the model is one without length.
+        """
         from safetensors.torch import save_file
 
         _quiet_bars()
@@ -165,11 +192,29 @@ class PreferenceNet(nn.Module):
             self.classifier.save_pretrained(folder)
         finally:
             self.classifier.set_submodule(self._last, self.heads)
-        save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, Path(folder) / HEADS)
+        tensors = {"weight": weight.contiguous(), "bias": bias.contiguous()}
+        if self.length is not None:
+            tensors["length"] = to_tensor(self.length)
+        save_file(tensors, Path(folder) / HEADS)
 
 
-def _heads(folder: Path) -> tuple[Tensor, Tensor] | None:
-    """Return weight and bias of a checkpoint's heads, or None for a folder without any, or no folder."""
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What a checkpoint says of its contributions: weight [contributions, hidden], bias [contributions], length."""
+
+    weight: Tensor
+    bias: Tensor
+    length: Length | None = None
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Heads:
+        """Take the tensors of `heads.safetensors`; raise KeyError or ValueError when they are others."""
+        length = Length(*tensors["length"].tolist()) if "length" in tensors else None
+        return cls(tensors["weight"], tensors["bias"], length)
+
+
+def _heads(folder: Path) -> Heads | None:
+    """Return a checkpoint's heads, or None for a folder without any, or no folder."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -177,9 +222,8 @@ def _heads(folder: Path) -> tuple[Tensor, Tensor] | None:
     if not path.is_file():
         return None
     try:
-        heads = load_file(path)
-        return heads["weight"], heads["bias"]
-    except (SafetensorError, KeyError) as error:
+        return Heads.of(load_file(path))
+    except (SafetensorError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: damaged: {_one_line(error)}") from None
 
 

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from prefmodel.errors import one_line
+
 NAME = "prefmodel_packed"
 """What transformers calls the attention below."""
+
+CLOSE = 0.1
+"""Logits by which packed scores may differ from padded ones, in bfloat16; a packing that mixes rows is further off."""
 
 
 class Rows:
@@ -34,7 +39,7 @@ class Rows:
         """How many layers kept to the rows."""
 
 
-class Packed(nn.Module):
+class Packed:
     """An encoder or decoder that takes and gives padded rows, and computes without the padding.
 
     Args:
@@ -42,14 +47,13 @@ class Packed(nn.Module):
     """
 
     def __init__(self, base: Any):
-        super().__init__()
-        self.base = base
+        self._base, self._forward = base, base.forward
         # The RoBERTa family counts positions from the one behind that of padding.
         embeddings = getattr(getattr(base, "embeddings", None), "position_embeddings", None)
         padding = getattr(embeddings, "padding_idx", None)
         self._first = 0 if padding is None else int(padding) + 1
 
-    def forward(
+    def __call__(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None, **options: Any
     ) -> BaseModelOutputWithPooling:
         """Return `last_hidden_state` [batch, tokens, width], zero in padding; inputs are int64 [batch, tokens]."""
@@ -58,33 +62,62 @@ class Packed(nn.Module):
         given |= {"input_ids": input_ids[rows.keep][None], "position_ids": rows.position[None] + self._first}
         if token_type_ids is not None:
             given["token_type_ids"] = token_type_ids[rows.keep][None]
-        found = self.base(**given, packed_rows=rows)[0]
-        if rows.attended < self.base.config.num_hidden_layers:
-            raise ValueError(f"{rows.attended} of {self.base.config.num_hidden_layers} layers kept to the rows")
+        found = self._forward(**given, packed_rows=rows)[0]
+        if rows.attended < self._base.config.num_hidden_layers:
+            raise ValueError(f"{rows.attended} of {self._base.config.num_hidden_layers} layers kept to the rows")
         hidden = found.new_zeros(*rows.keep.shape, found.shape[-1])
         hidden[rows.keep] = found[0]
-        pooler = getattr(self.base, "pooler", None)
+        pooler = getattr(self._base, "pooler", None)
         return BaseModelOutputWithPooling(hidden, None if pooler is None else pooler(hidden))
 
 
 def pack(classifier: Any) -> Callable[[], None]:
-    """Let a transformers classifier compute without padding; return what undoes it.
+    """Let a transformers classifier compute without padding; return what undoes it. Its weights keep their names.
+
+    Attention then has no dropout: the kernels for rows of many lengths know none.
 
     Raises:
         ValueError: transformers knows no other attention for this architecture, or it is an encoder-decoder.
     """
     if classifier.config.is_encoder_decoder:
         raise ValueError("its decoder attends to another text")
-    prefix, base, before = classifier.base_model_prefix, classifier.base_model, classifier.config._attn_implementation
+    base, before = classifier.base_model, classifier.config._attn_implementation
     AttentionInterface.register(NAME, packed_attention)
     classifier.set_attn_implementation(NAME)
-    classifier.set_submodule(prefix, Packed(base))
+    base.forward = Packed(base)
 
     def unpack() -> None:
-        classifier.set_submodule(prefix, base)
+        del base.forward
         classifier.set_attn_implementation(before)
 
     return unpack
+
+
+def try_packing(classifier: Any, compute: Callable[[dict[str, Tensor]], Tensor]) -> str:
+    """Pack from now on, unless rows of different lengths then get other scores than padded ones; return why not.
+
+    Args:
+        classifier: see `pack`.
+        compute: returns what the classifier's network makes of a padded batch, float32 on the CPU.
+    """
+    rows, tokens = torch.arange(3)[:, None], torch.arange(24)[None]
+    mask = (tokens < 24 - 7 * rows).long()
+    ids = (1 + (tokens * 7 + rows * 3) % 89) * mask
+    batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": (tokens > 8) * mask}
+    padded = compute(batch)
+    try:
+        unpack = pack(classifier)
+    except ValueError as error:
+        return str(error)
+    try:
+        difference = float((compute(batch) - padded).abs().max())
+        if difference < CLOSE * max(1.0, float(padded.abs().max())):
+            return ""
+        reason = f"scores move by {difference:.2g}"
+    except Exception as error:  # what an architecture does with arguments that it does not know, nobody knows
+        reason = one_line(error)
+    unpack()
+    return reason
 
 
 def packed_attention(
@@ -124,13 +157,16 @@ def packed_attention(
         return found.transpose(1, 2), None
     from torch.nn.attention.varlen import varlen_attn
 
+    if torch.is_autocast_enabled("cuda"):  # rotary positions are float32, and so is what they touch
+        query, key, value = (part.to(torch.get_autocast_dtype("cuda")) for part in (query, key, value))
+    times = query.shape[1] // key.shape[1]
+    if times > 1:  # not every torch 2 takes fewer keys than queries
+        key, value = (part.repeat_interleave(times, 1) for part in (key, value))
     # [total, heads, width] each
     queries, keys, values = (part[0].transpose(0, 1).contiguous() for part in (query, key, value))
     ends, longest = packed_rows.ends, packed_rows.longest
     window = left, 0 if causal else left
-    attended: Any = varlen_attn(
-        queries, keys, values, ends, ends, longest, longest, scale=scaling, window_size=window, enable_gqa=True
-    )
+    attended: Any = varlen_attn(queries, keys, values, ends, ends, longest, longest, scale=scaling, window_size=window)
     return attended[None], None
 
 

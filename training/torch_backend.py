@@ -6,9 +6,9 @@ import json
 import logging
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load as load_tensors
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from prefmodel.backends.interface import FLOAT, INPUTS, INT, checked_outputs
@@ -16,13 +16,11 @@ from prefmodel.bundle import Bundle
 from prefmodel.bundle_files import LIMITS, TORCH, read_file
 from prefmodel.errors import BundleError, one_line
 from training.backbones import OneStepClassifier
-from training.model import PreferenceNet
-from training.packing import pack
+from training.model import Heads, PreferenceNet
+from training.packing import try_packing
 from training.precision import has_bfloat16
 
 GPU_TOKENS, CPU_TOKENS = 65_536, 2_048
-CLOSE = 0.1
-"""Logits by which packed scores may differ from padded ones, in bfloat16; a packing that mixes rows is further off."""
 
 _log = logging.getLogger("prefmodel")
 
@@ -86,28 +84,16 @@ class TorchBackend:
             return found
 
     def _try_packing(self) -> bool:
-        """Pack from now on, unless rows of different lengths then get other scores than padded ones."""
-        rows, tokens = np.arange(3)[:, None], np.arange(24)[None]
-        mask = (tokens < 24 - 7 * rows).astype(np.int64)
-        ids = (1 + (tokens * 7 + rows * 3) % 89) * mask
-        batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": (tokens > 8) * mask}
-        padded = self._contributions(batch)
-        try:
-            unpack = pack(self._net.classifier)
-        except ValueError as error:
-            reason = str(error)
-        else:
-            try:
-                difference = float(np.abs(self._contributions(batch) - padded).max())
-                if difference < CLOSE * max(1.0, float(np.abs(padded).max())):
-                    return True
-                reason = f"scores move by {difference:.2g}"
-            except Exception as error:  # what an architecture does with arguments that it does not know, nobody knows
-                reason = one_line(error)
-            unpack()
-        kind = type(self._net.classifier).__name__
-        _log.warning("warning: %s cannot be packed (%s); batches are padded", kind, reason)
-        return False
+        """Pack from now on where that gives the same scores; else say why not."""
+
+        def compute(batch: dict[str, Tensor]) -> Tensor:
+            return torch.from_numpy(self._contributions({name: tensor.numpy() for name, tensor in batch.items()}))
+
+        reason = try_packing(self._net.classifier, compute)
+        if reason:
+            kind = type(self._net.classifier).__name__
+            _log.warning("warning: %s cannot be packed (%s); batches are padded", kind, reason)
+        return not reason
 
 
 def _net(bundle: Bundle) -> PreferenceNet:
@@ -119,7 +105,8 @@ def _net(bundle: Bundle) -> PreferenceNet:
         missing, unknown = classifier.load_state_dict(weights, strict=False)
         if unknown or {*missing} - {*classifier.all_tied_weights_keys}:  # a tied weight is stored once
             raise ValueError(f"{missing + unknown}")
-        return PreferenceNet(classifier, heads["weight"], heads["bias"])
+        of = Heads.of(heads)
+        return PreferenceNet(classifier, of.weight, of.bias, length=of.length)
     except Exception as error:  # of safetensors, of transformers, of torch: no common base
         raise BundleError(f"{bundle.folder / TORCH[0]}: not the weights of config.json: {one_line(error)}") from None
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from prefmodel.errors import InputError, shown
 from prefmodel.model import PreferenceModel, Scores
 from prefmodel.rewards.shaping import RewardConfig, Shaped, clipped, shape
-from prefmodel.types import Question
+from prefmodel.types import LENGTH, Question
 
 Sample = tuple[Question, str]
 """A question and the answer to it; the answer may be without text."""
@@ -161,7 +161,10 @@ def score_samples(model: PreferenceModel, samples: Sequence[Sample | InputError]
     place = np.array([i for i, _, _ in written], np.int64)
     questions, answers = [q for _, q, _ in written], [a for _, _, a in written]
     scored = model.score_batch(questions, answers)
-    shaped = shape(scored.scores, answers, questions, config, model.bundle.temperature)
+    rewarded, names = scored.scores, model.bundle.contributions
+    if LENGTH in names and not config.length:
+        rewarded = rewarded - scored.contributions[:, names.index(LENGTH)]
+    shaped = shape(rewarded, answers, questions, config, model.bundle.temperature)
     empty = np.zeros(len(samples), np.bool_)
     empty[[i for i, _, answer in good if not answer.strip()]] = True
     floor = None if config.empty is None else float(clipped(np.array([config.empty], np.float64), config.clip)[0])

@@ -29,7 +29,7 @@ class RewardConfig:
     The unit of a reward is a log-odds: with `temperature` None and nothing else set, two answers to one question whose
     rewards differ by d are in the order of a human label with probability sigmoid(d). In order:
 
-        reward = score / temperature
+        reward = (score - length) / temperature
                  - length_penalty * max(0, characters - length_free) / 1000
                  - repetition_penalty * max(0, repeats - repetition_free) / (1 - repetition_free)
         reward = reward - mean of the rewards of the question's answers in the call     (centre)
@@ -38,6 +38,8 @@ class RewardConfig:
 
     Args:
         temperature: logits for one unit of reward, above 0; None for the bundle's, fitted on human labels.
+        length: keep the contribution `length`, where the bundle has one. People like longer answers; a policy that is
+            paid for it learns to write them, so a reward leaves it out.
         length_penalty: reward lost for every 1,000 characters beyond `length_free`, 0 or more. It counters the taste
             for length that reward models have (arXiv 2409.17407).
         length_free: characters that cost nothing, 0 or more.
@@ -61,6 +63,7 @@ class RewardConfig:
     """
 
     temperature: float | None = None
+    length: bool = False
     length_penalty: float = 0.0
     length_free: int = 2000
     repetition_penalty: float = 0.0
@@ -83,8 +86,9 @@ class RewardConfig:
             raise InputError(f"repetition_ngram is {self.repetition_ngram}; allowed: a whole number, 1 or more")
         if not _number(self.repetition_free) or not 0 <= self.repetition_free < 1:
             raise InputError(f"repetition_free is {shown(self.repetition_free)}; allowed: 0 to below 1")
-        if not isinstance(self.centre, bool):
-            raise InputError(f"centre is {shown(self.centre)}; allowed: true or false")
+        for name in ("length", "centre"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {shown(getattr(self, name))}; allowed: true or false")
         if self.empty is not None and not _number(self.empty):
             raise InputError(f"empty is {shown(self.empty)}; allowed: a number or none")
         if self.clip is not None:
