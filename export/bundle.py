@@ -255,6 +255,7 @@ def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) ->
     the accuracy of one contribution alone on the pairs of a principle; a principle is `trusted` when its own
     contribution tells better than every other, beyond chance (95%, one-sided).
     """
+    pairs = [pair for pair in pairs if pair.target > 0.5]  # pairs for invariance have no better side
     scores = graph_scores(model, pairs)
     known = {
         (pair.question, text): scores[side, i].sum()

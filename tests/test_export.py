@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -83,6 +84,17 @@ def test_contributions_sum_to_the_score_and_have_zero_mean(trained: Path, export
     # The zero is set with bfloat16 scores, so it is met to about two digits.
     assert scores.contributions.mean(0) == pytest.approx(np.zeros(6), abs=0.02)
     assert np.abs(scores.contributions).max() > 0.5
+
+
+def test_pairs_without_a_better_side_are_not_measured(trained: Path, tmp_path: Path) -> None:
+    pairs = list(read_pairs(trained / "heldout" / "test.jsonl.gz"))
+    equal = [replace(pair, axiom="invariance", target=0.5) for pair in pairs[:300]]
+    write_pairs(tmp_path / "pairs.jsonl", [*pairs, *pairs, *equal])
+    done = export(trained, tmp_path / "out", "--heldout", tmp_path / "pairs.jsonl", "--precision", "float32")
+    assert done.exit_code == 0, done.output
+    accuracy = Bundle.open(tmp_path / "out").info["training"]["accuracy"]
+    assert accuracy["axioms"].keys() == {"human"}
+    assert accuracy["contributions"]["general"]["general"] > 0.9
 
 
 def test_int8_is_the_default_and_close(exported: tuple[Path, Result]) -> None:
