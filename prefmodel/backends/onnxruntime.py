@@ -55,7 +55,7 @@ class OnnxRuntimeBackend:
         >>> ids = np.ones((2, 16), np.int64)
         >>> logits, contributions = backend.run({name: ids for name in INPUTS})
         >>> logits.shape, contributions.shape
-        ((2,), (2, 6))
+        ((2,), (2, 7))
     """
 
     def __init__(self, path: str | Path, precision: str, threads: int | None = None, name: str = "onnxruntime"):
