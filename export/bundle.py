@@ -86,6 +86,8 @@ def export(
             development pairs.
 
     Raises:
+        InputError: `labels` has no pairs; or a length is asked for and there are no human labels, or they do not agree
+            with the scores, or the model does not tell questions from answers. Nothing is written then.
         PrefModelError: the checkpoint cannot be read or exported, there are fewer than 1,000 held-out pairs, int8
             or float16 is too far from the model, or the model is one that float16 is not for. Nothing is written then.
     """
@@ -106,17 +108,22 @@ def export(
 
     reference = sample_by_axiom(pairs.dev, ANCHOR_PAIRS)
     named = [pair for path in labels for pair in read_pairs(path)]
+    if labels and not named:
+        raise InputError(f"labels is {', '.join(map(str, labels))}, where no pairs are; allowed: files with some")
     human = named or [pair for pair in pairs.dev if pair.axiom == "human"]
+    if with_length and not human:
+        raise InputError(
+            "length is asked for, and there are no held-out human labels to fit it on; name some with --labels"
+        )
+    if with_length and not net.takes_type_ids:
+        kind = type(net.classifier).__name__
+        raise InputError(f"length is asked for, and {kind} does not tell questions from answers; allowed: no length")
     compared = Random(0).sample(pairs.test, min(PARITY_PAIRS, len(pairs.test)))
     if {"int8", "float16"} & set(precisions):
         check_pairs(len(compared))
     say(f"scoring {len(reference) + len(human)} development and {len(compared)} test pairs with torch")
     anchor(net, torch_scores(net, encoder, reference, bfloat16=None))
     temperature = 1.0
-    if with_length and not human:
-        raise InputError(
-            "length is asked for, and there are no held-out human labels to fit it on; name some with --labels"
-        )
     if human:
         labelled = torch_scores(net, encoder, human, bfloat16=None).sum(2)
         if with_length:

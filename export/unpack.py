@@ -88,7 +88,9 @@ def unpack(
         made.mkdir()
         kept = precision is None and all(name in opened.info["files"] for name in TORCH)
         net = PreferenceNet.from_checkpoint(opened.folder) if kept else _net(opened, Path(temporary))
-        _check_scores(net, opened, kept)
+        if LENGTH in opened.contributions and not kept:
+            net.length = _length(opened)
+        _check_scores(net, opened)
         net.save(made)
         for name in ("tokenizer.json", TOKENIZER_SETTINGS):
             if (opened.folder / name).is_file():
@@ -108,22 +110,25 @@ def _check_free(out: Path) -> None:
         raise InputError(f"output is {out}, but {above} is a file; allowed: a new folder")
 
 
-def _check_scores(net: PreferenceNet, bundle: Bundle, whole: bool) -> None:
-    """Raise BundleError when the network does not give what the graph gives: it is of another kind than it says.
-
-    Args:
-        net: gets the graph's contribution `length`, where it has one, unless it is `whole`.
-        bundle: with the graph.
-        whole: the network is all there; else the graph's weights were read and its length was not.
-    """
+def _served(bundle: Bundle) -> tuple[dict[str, INT], FLOAT]:
+    """Return `TEXTS` as a padded batch, and what the graph makes of them, contributions float32 [texts, k]."""
     questions, answers = map(list, zip(*TEXTS, strict=True))
     served = PreferenceModel(bundle, backend="onnxruntime").score_batch(questions, answers).contributions
     encoder = bundle.encoder()
-    batch = encoder.pad(encoder.encode_batch(questions, answers))
-    if LENGTH in bundle.contributions and not whole:
-        tokens = np.log((batch["token_type_ids"] * batch["attention_mask"]).sum(1).clip(1))
-        rate, at_one = np.polyfit(tokens, served[:, -1], 1)
-        net.length = Length(float(rate), float(-at_one / rate) if rate else 0.0)
+    return encoder.pad(encoder.encode_batch(questions, answers)), served
+
+
+def _length(bundle: Bundle) -> Length:
+    """Return a graph's contribution `length`, its last: a straight line in the logarithm of an answer's tokens."""
+    batch, served = _served(bundle)
+    tokens = np.log((batch["token_type_ids"] * batch["attention_mask"]).sum(1).clip(1))
+    rate, at_one = np.polyfit(tokens, served[:, -1], 1)
+    return Length(float(rate), float(-at_one / rate) if rate else 0.0)
+
+
+def _check_scores(net: PreferenceNet, bundle: Bundle) -> None:
+    """Raise BundleError when the network does not give what the graph gives: it is of another kind than it says."""
+    batch, served = _served(bundle)
     with torch.inference_mode():
         got = net.eval()(**{name: torch.from_numpy(value) for name, value in batch.items()}).numpy()
     difference = float(np.abs(got - served).mean() / max(float(served.std()), 1e-6))

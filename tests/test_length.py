@@ -124,6 +124,15 @@ def test_labels_of_ones_own_are_fitted_on(trained: Path, tmp_path: Path) -> None
     assert done.stderr.count("fitted on 400 human-labelled pairs") == 2
 
 
+def test_files_without_labels_are_told(trained: Path, tmp_path: Path) -> None:
+    write_pairs(tmp_path / "none.jsonl", [])
+    done = run("export", trained, "-o", tmp_path / "out", "--labels", tmp_path / "none.jsonl")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert str(tmp_path / "none.jsonl") in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_reward_leaves_it_out(bundle: Path) -> None:
     model = PreferenceModel.from_pretrained(bundle)
     samples = [(QUESTION, SHORT), (QUESTION, LONG)]

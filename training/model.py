@@ -208,7 +208,7 @@ class Heads:
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Heads:
-        """Take the tensors of `heads.safetensors`; raise KeyError or ValueError when they are others."""
+        """Take the tensors of `heads.safetensors`; raise KeyError or TypeError when they are others."""
         length = Length(*tensors["length"].tolist()) if "length" in tensors else None
         return cls(tensors["weight"], tensors["bias"], length)
 
