@@ -16,6 +16,7 @@ from axioms import (
     judged,
     relevance,
     relevant_grounding,
+    robustness,
     strength,
     thoroughness,
     truthfulness,
@@ -46,6 +47,7 @@ AXIOMS: dict[str, Axiom] = {
     "strength": strength.build,
     "verified": verified.build,
     "invariance": invariance.build,
+    "robustness": robustness.build,
 }
 """Axioms that build pairs from threads."""
 

@@ -363,4 +363,5 @@ def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
         "updates": run["updates"],
         "hours": round(run["seconds"] / 3600, 2),
         "device": run["device"],
+        **({"before": _facts(run["base_run"], checkpoint)} if run.get("base_run") else {}),
     }

@@ -42,6 +42,7 @@ class Measured:
         probes: Markdown of `prefmodel probe --markdown`.
         invariance: Markdown of `prefmodel invariance --format markdown`.
         ablation: Markdown of `prefmodel ablate`.
+        speed: Markdown of `python -m benchmarks.speed`.
         notes: title of a section to what a person has to say at its end.
     """
 
@@ -50,6 +51,7 @@ class Measured:
     probes: str | None = None
     invariance: str | None = None
     ablation: str | None = None
+    speed: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -73,7 +75,8 @@ def card(bundle: Bundle, measured: Measured | None = None) -> str:
     ]
     parts += [_section("What must not move it", seen.invariance), _section("What each axiom is worth", seen.ablation)]
     parts += [_origin(facts), _data(facts), _pairs(facts)]
-    parts += [_heldout(accuracy), _contributions(accuracy), _parity(facts), _limits(bundle)]
+    parts += [_heldout(accuracy), _contributions(accuracy), _parity(facts)]
+    parts += [_section("Speed", seen.speed), _limits(bundle)]
     return "\n".join([_metadata(facts, seen.results), USE, *_noted([part for part in parts if part], seen.notes)])
 
 
@@ -182,37 +185,55 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return pipes([[str(cell) for cell in line] for line in (heading, *rows)])
 
 
+def _stages(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the facts of the trainings that a model went through, the first one first."""
+    before = facts.get("before")
+    return [*(_stages(before) if before else ()), facts]
+
+
 def _origin(facts: Mapping[str, Any]) -> str:
-    text = f"## How it came to be\n\nStarting point: `{facts.get('base')}`."
-    if "updates" in facts:
-        train = facts["recipe"]["train"]
-        loss = "hinge" if facts["recipe"].get("objective", {}).get("loss") == "hinge" else "Bradley-Terry"
-        text += (
-            f" Trained for {facts['updates']} updates of {train['step_pairs']} pairs with a {loss} loss,"
-            f" peak learning rate {train['learning_rate']:g}, in {facts['hours']} hours ({facts['device']})."
-            f" Seed {facts['recipe']['seed']}."
-        )
-    elif "notes" in facts:
-        text += f" {facts['notes'].capitalize()}."
-    return text + "\n"
+    first, *more = _stages(facts)
+    text = f"## How it came to be\n\nStarting point: `{first.get('base')}`."
+    if "updates" in first:
+        text += f" Trained for {_training(first)}"
+    elif "notes" in first:
+        text += f" {first['notes'].capitalize()}."
+    return text + "".join(f" Then trained on for {_training(stage)}" for stage in more) + "\n"
+
+
+def _training(facts: Mapping[str, Any]) -> str:
+    train = facts["recipe"]["train"]
+    loss = "hinge" if facts["recipe"].get("objective", {}).get("loss") == "hinge" else "Bradley-Terry"
+    return (
+        f"{facts['updates']} updates of {train['step_pairs']} pairs with a {loss} loss,"
+        f" peak learning rate {train['learning_rate']:g}, in {facts['hours']} hours ({facts['device']})."
+        f" Seed {facts['recipe']['seed']}."
+    )
 
 
 def _data(facts: Mapping[str, Any]) -> str:
-    if not facts.get("data"):
+    stages = _stages(facts)
+    files = {entry["file"]: entry for stage in stages for entry in stage.get("data") or ()}
+    if not files:
         return ""
-    rows = [[entry["file"], entry["licence"], f"`{entry['sha256'][:16]}`"] for entry in facts["data"]]
-    excluded = ", ".join(facts.get("excluded_files", [])) or "none"
+    rows = [[name, entry["licence"], f"`{entry['sha256'][:16]}`"] for name, entry in files.items()]
+    excluded = set.intersection(*(set(stage.get("excluded_files", ())) for stage in stages))
+    listed = ", ".join(sorted(excluded)) or "none"
     return (
         "## Data\n\n"
         + table(["file", "licence of the text", "SHA-256 (beginning)"], rows)
-        + f"\n\nNo pair with a question of these evaluation files, or nearly one, was trained on: {excluded}.\n"
+        + f"\n\nNo pair with a question of these evaluation files, or nearly one, was trained on: {listed}.\n"
     )
 
 
 def _pairs(facts: Mapping[str, Any]) -> str:
-    if not facts.get("pairs"):
+    stages = [stage.get("pairs") or {} for stage in _stages(facts)]
+    axioms = sorted({axiom for pairs in stages for axiom in pairs})
+    if not axioms:
         return ""
-    return "## Training pairs\n\n" + table(["axiom", "pairs"], facts["pairs"].items()) + "\n"
+    heading = ["axiom", "pairs", *(f"in training {number}" for number in range(2, len(stages) + 1))]
+    rows = [[axiom, *(pairs.get(axiom, 0) for pairs in stages)] for axiom in axioms]
+    return "## Training pairs\n\n" + table(heading, rows) + "\n"
 
 
 def _heldout(accuracy: Mapping[str, Any]) -> str:

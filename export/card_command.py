@@ -20,6 +20,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--probes", type=FILE, help="What `prefmodel probe --markdown` printed.")
 @click.option("--invariance", type=FILE, help="What `prefmodel invariance --format markdown` printed.")
 @click.option("--ablation", type=FILE, help="The ablation.md of `prefmodel ablate`.")
+@click.option("--speed", type=FILE, help="What `python -m benchmarks.speed` printed.")
 @click.option("--notes", type=FILE, help="Markdown with a section for each section of the card that a person comments.")
 def card(
     model: str | None,
@@ -28,6 +29,7 @@ def card(
     probes: Path | None,
     invariance: Path | None,
     ablation: Path | None,
+    speed: Path | None,
     notes: Path | None,
 ) -> None:
     """Write the model card of a bundle, from what it records and from what other commands printed of it.
@@ -54,6 +56,7 @@ def card(
         probes=_read(probes),
         invariance=_read(invariance),
         ablation=_read(ablation),
+        speed=_read(speed),
         notes=_sections(_read(notes) or ""),
     )
     written = card(Bundle.open(model), measured)

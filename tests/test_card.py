@@ -30,6 +30,7 @@ def printed(run, tmp_path):
     found = run("invariance", tmp_path / "neither.jsonl", "--format", "markdown")
     (tmp_path / "invariance.md").write_text(found.stdout)
     (tmp_path / "ablation.md").write_text("# Ablation of the axioms\n\n| rung | human |\n| --- | --- |\n| all | .9 |\n")
+    (tmp_path / "speed.md").write_text("A CPU, 2 cores.\n\n| backend | MiB |\n| --- | --- |\n| onnxruntime | 9 |\n")
     (tmp_path / "notes.md").write_text("# Notes\n\n## Scale and limits\n\nIt is tiny.\n")
     return tmp_path
 
@@ -58,7 +59,8 @@ def test_a_bundle_alone_has_a_card_that_the_hub_reads(card, printed):
 
 def test_what_was_measured_stands_in_the_card_and_in_its_index(card, printed):
     options = ("--evaluation", printed / "report", "--invariance", printed / "invariance.md")
-    result = card(*options, "--ablation", printed / "ablation.md", "--notes", printed / "notes.md")
+    options += ("--ablation", printed / "ablation.md", "--speed", printed / "speed.md")
+    result = card(*options, "--notes", printed / "notes.md")
     assert result.exit_code == 0, result.stderr
     found = ModelCard.load(printed / "card.md")
     accuracy = json.loads((printed / "report" / "results.json").read_text())["files"]["people"]["accuracy"]["model"]
@@ -72,6 +74,7 @@ def test_what_was_measured_stands_in_the_card_and_in_its_index(card, printed):
     assert f"## What must not move it\n\n{(printed / 'invariance.md').read_text()}" in found.text
     assert "## What each axiom is worth\n\n| rung | human |" in found.text
     assert "Ablation of the axioms" not in found.text
+    assert f"## Speed\n\n{(printed / 'speed.md').read_text()}" in found.text
     assert found.text.rstrip().endswith("It is tiny.")
 
 
@@ -97,3 +100,26 @@ def test_what_cannot_be_read_is_told(card, printed):
     (printed / "notes.md").write_text("## Nowhere\n\nLost.\n")
     fails(card("--notes", printed / "notes.md"), "a note is for the section 'Nowhere'; allowed: ")
     assert not (printed / "card.md").exists()
+
+
+def test_a_model_that_was_trained_twice_tells_of_both(run, copied_bundle, tmp_path):
+    """Files, pairs and updates of the run behind its base count as well."""
+
+    def training(file, updates, excluded, **pairs):
+        train = {"step_pairs": 32, "learning_rate": 1e-4}
+        files = [{"file": file, "licence": "CC0", "sha256": "ab" * 32}]
+        facts = {"recipe": {"train": train, "seed": 5}, "data": files, "excluded_files": excluded, "pairs": pairs}
+        return facts | {"updates": updates, "hours": 0.1, "device": "cpu"}
+
+    info = json.loads((copied_bundle / "prefmodel.json").read_text())
+    first = training("first.jsonl", 700, ["eval.jsonl", "more.jsonl"], human=9, relevance=40) | {"base": "some/start"}
+    info["training"] = training("second.jsonl", 30, ["eval.jsonl"], human=5) | {"base": "first", "before": first}
+    (copied_bundle / "prefmodel.json").write_text(json.dumps(info))
+    assert run("card", "-o", tmp_path / "card.md", model=copied_bundle).exit_code == 0
+    text = ModelCard.load(tmp_path / "card.md").text
+    assert "Starting point: `some/start`. Trained for 700 updates" in text
+    assert "Then trained on for 30 updates" in text
+    assert "| first.jsonl |" in text
+    assert "| second.jsonl |" in text
+    assert "was trained on: eval.jsonl.\n" in text  # both trainings left it out
+    assert "| human | 9 | 5 |\n| relevance | 40 | 0 |" in text

@@ -40,10 +40,10 @@ def test_a_recipe_survives_its_saved_form():
 
 
 def test_values_are_taken_over():
-    table = {"threads": ["a.jsonl"], "limits": {"human": 3, "human/demo": 2}, "heldout": 7}
+    table = {"threads": ["a.jsonl"], "limits": {"human": 3, "human/demo": 2, "human:x": 1}, "heldout": 7}
     recipe = Recipe.from_dict({"base": "b", "seed": 5, "data": table, "train": {"clip": 2}})
     assert recipe.data.threads == ("a.jsonl",)
-    assert recipe.data.limits == {"human": 3, "human/demo": 2}
+    assert recipe.data.limits == {"human": 3, "human/demo": 2, "human:x": 1}
     assert (recipe.seed, recipe.data.heldout, recipe.train.clip) == (5, 7, 2)
 
 
@@ -122,7 +122,7 @@ def test_negative_numbers_are_refused(table, name):
         ('base = "b"\n[data]\nheldout = 0', "data.heldout is 0; allowed: 1 or more"),
         ('base = "b"\n[data]\nthreads = ["/a.jsonl"]', "data.threads holds '/a.jsonl'; allowed: names and globs"),
         ('base = "b"\n[data]\nexclude = [""]', "data.exclude holds ''; allowed: names and globs"),
-        ('base = "b"\n[data.limits]\nrelevence = 3', "data.limits holds 'relevence'; allowed: AXIOM or AXIOM/SOURCE"),
+        ('base = "b"\n[data.limits]\nrelevence = 3', "data.limits holds 'relevence'; allowed: AXIOM, AXIOM/SOURCE"),
         ('base = "b"\n[data.limits]\nrelevance = -3', "data.limits.relevance is -3; allowed: 0 or more"),
         ('base = "b"\n[encoding]\nmax_tokens = 3', "max_tokens is 3; allowed: 16 to"),
         ('base = "b"\n[train]\nprecision = "fp8"', "train.precision is 'fp8'; allowed: auto, bfloat16, float32"),

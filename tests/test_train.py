@@ -102,6 +102,19 @@ def test_the_record_tells_how_to_do_it_again(finished, small):
     assert facts["updates"] == 6 * -(-(sum(used.values()) - 1) // 16)
 
 
+def test_the_record_of_a_base_is_kept(finished, small, tmp_path):
+    """What a run began with may itself be one; a file of another kind beside a base is none of ours."""
+    out, _ = finished
+    base = tmp_path / "base"
+    shutil.copytree(out, base)
+    again = small.variant("again", base=base, epochs=1, start=1.0)
+    assert again.train(tmp_path / "again").exit_code == 0
+    assert run_facts(tmp_path / "again")["base_run"] == run_facts(out)
+    (base / "run.json").write_text("[]")
+    assert small.variant("other", base=base, epochs=1).train(tmp_path / "other").exit_code == 0
+    assert run_facts(tmp_path / "other")["base_run"] is None
+
+
 def test_the_heldout_pairs_are_kept(finished):
     out, _ = finished
     for name in ("dev", "test"):

@@ -115,6 +115,14 @@ def test_limits_count_by_axiom_and_by_source(folder):
         assert Counter(p.axiom for p in part)["human"] == 4
 
 
+def test_a_limit_may_be_of_a_recipe(folder):
+    rng = Random(3)
+    made = [pair(of_split("train", rng), provenance={"recipe": f"way{i % 2}"}) for i in range(40)]
+    write_pairs(folder / "more.jsonl", made)
+    run = read(folder, pairs=("more.jsonl",), labels=(), limits={"human:way1": 7})
+    assert Counter(p.provenance["recipe"] for p in run.train) == {"way0": 20, "way1": 7}
+
+
 def test_pairs_of_a_question_are_capped(folder):
     few = [pair(of_split("train", Random(3)), chosen=f"good {i}") for i in range(12)]
     write_pairs(folder / "more.jsonl", few)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -27,7 +28,8 @@ class DataConfig:
         pairs: files of pairs that are built already and taken as they are.
         exclude: files of evaluation pairs; nothing with their questions, or nearly, is trained on.
         axioms: names of the axioms to run.
-        limits: at most so many training pairs of an axiom ("relevance") or of one source of it ("human/hh_helpful").
+        limits: at most so many training pairs of an axiom ("relevance"), of one source of it ("human/hh_helpful") or of
+            one of its recipes ("invariance:gender").
         per_question: at most so many pairs of one axiom for one question; axioms have caps of their own, too.
         heldout: at most so many pairs of each axiom in "dev", and as many in "test".
         licences: glob of a file to its licence, for the card.
@@ -54,10 +56,9 @@ class DataConfig:
             check_patterns(f"data.{name}", getattr(self, name))
         for name, most in self.limits.items():
             # Files of ready pairs bring axioms of their own.
-            if name.partition("/")[0] not in NAMES and not self.pairs:
-                raise InputError(
-                    f"data.limits holds {shown(name)}; allowed: AXIOM or AXIOM/SOURCE of {', '.join(NAMES)}"
-                )
+            if re.split("[/:]", name)[0] not in NAMES and not self.pairs:
+                allowed = f"AXIOM, AXIOM/SOURCE or AXIOM:RECIPE of {', '.join(NAMES)}"
+                raise InputError(f"data.limits holds {shown(name)}; allowed: {allowed}")
             check_range(f"data.limits.{name}", most, 0)
         check_range("data.per_question", self.per_question, 1)
         check_range("data.heldout", self.heldout, 1)

@@ -212,12 +212,12 @@ def files(folder: str | Path, patterns: Iterable[str]) -> list[Path]:
 def _limited(
     pairs: Sequence[PreferencePair], limits: Mapping[str, int], rng: Random, default: int | None = None
 ) -> list[PreferencePair]:
-    """Return pairs in random order, at most as many of each axiom, and of each source of it, as its limit allows."""
+    """Return pairs in random order, as many of an axiom, of one of its sources or its recipes as its limit allows."""
     taken: Counter[str] = Counter()
     out = []
     for pair in rng.sample(pairs, len(pairs)):
-        names = (pair.axiom, f"{pair.axiom}/{pair.source}")
-        caps = (limits.get(names[0], default), limits.get(names[1]))
+        names = (pair.axiom, f"{pair.axiom}/{pair.source}", f"{pair.axiom}:{pair.provenance.get('recipe')}")
+        caps = (limits.get(names[0], default), limits.get(names[1]), limits.get(names[2]))
         if all(cap is None or taken[name] < cap for name, cap in zip(names, caps, strict=True)):
             taken.update(names)
             out.append(pair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import sys
@@ -33,7 +34,7 @@ from training.objectives.masked_lm import MaskedLM, Masking
 from training.plan import plan
 from training.recipe import Recipe
 from training.resume import Progress, discard_state, load_state, save_state, settle, tensors_of
-from training.run_folder import BEST, RunFolder, stopped_recipe
+from training.run_folder import BEST, RESULT, RunFolder, stopped_recipe
 from training.step_net import Scores
 from training.watch import TrainingStopped, Watch
 
@@ -346,6 +347,7 @@ def _surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dic
         "base": recipe.base,
         "base_sha256": sha256(weights) if weights.is_file() else None,
         "base_revision": getattr(net.config, "_commit_hash", None),
+        "base_run": _base_run(Path(recipe.base)),
         "seed": recipe.seed,
         "device": place.device.type,
         "processes": place.num_processes,
@@ -356,6 +358,15 @@ def _surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dic
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def _base_run(base: Path) -> dict[str, Any] | None:
+    """Return the record of the run that a base was trained by, if it has one: what was learned there counts too."""
+    try:
+        record: dict[str, Any] = json.loads((base / RESULT).read_text(encoding="utf-8"))
+        return record if {"recipe", "data", "updates", "seconds", "device"} <= record.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None  # no file, or a file of something else
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
