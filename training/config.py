@@ -168,6 +168,7 @@ class TrainConfig:
         layers: keep so many of the base's lower layers, with fresh pooling and heads on top; 0 keeps all of them.
             The top of a model that was tuned for one label may hold little else.
         freeze_embeddings: leave the word embeddings as they are.
+        alike: words that the model shall not tell apart, such as "he she": see `training.alike`.
         precision: of products: "bfloat16", "float32", or "auto" for bfloat16 where the device has it in hardware.
         compile: compile the encoder with torch.compile, which pays for long runs on a GPU.
         checkpointing: compute activations again in the backward pass instead of keeping them: less memory, a third
@@ -195,6 +196,7 @@ class TrainConfig:
     start: float = 0.3
     layers: int = 0
     freeze_embeddings: bool = True
+    alike: tuple[str, ...] = ()
     precision: str = "auto"
     compile: bool = False
     checkpointing: bool = False
@@ -205,6 +207,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_one_of("train.precision", self.precision, PRECISIONS)
         check_one_of("train.keep", self.keep, KEEP)
+        if self.alike and not self.freeze_embeddings:
+            raise InputError("train.freeze_embeddings is false with train.alike; allowed: true, or no train.alike")
         counts = ("epochs", "step_pairs", "batch_tokens", "eval_every", "save_every")
         shares = ("warmup", "dropout")
         for name in _numbers(self):

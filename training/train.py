@@ -25,6 +25,7 @@ from prefmodel.errors import InputError, PrefModelError, one_line
 from prefmodel.files import sha256
 from prefmodel.types import PreferencePair
 from training import data
+from training.alike import read_alike
 from training.ctrl_c import CtrlC
 from training.engine import Engine, accelerator
 from training.left_behind import write_results
@@ -102,6 +103,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.encoder = PairEncoder(load_tokenizer(recipe.base), recipe.encoding)
         self.net = PreferenceNet.from_base(recipe.base, self.options.start, self.options.dropout, self.options.layers)
+        read_alike(self.net, load_tokenizer(recipe.base), self.options.alike)
         _check_length(self.net, recipe.encoding.max_tokens)
         goal = recipe.objective
         self._masking = (
