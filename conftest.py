@@ -7,7 +7,8 @@ from hypothesis import settings
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it in the background, also for what tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("patient", deadline=None)  # how long an example takes says how busy the machine is
+# How long an example takes says how busy the machine is; half of the usual number, for the suite to end in time.
+settings.register_profile("patient", deadline=None, max_examples=50)
 settings.load_profile("patient")
 os.environ.setdefault("PREFMODEL_BACKEND", "onnxruntime")
 # There is a process of tests for each CPU; threads of their own would only spin for the same CPUs.
