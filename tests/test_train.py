@@ -102,6 +102,21 @@ def test_the_record_tells_how_to_do_it_again(finished, small):
     assert facts["updates"] == 6 * -(-(sum(used.values()) - 1) // 16)
 
 
+def test_weights_between_the_start_and_what_was_learned(small, tmp_path):
+    """The base brings no heads of ours, so the start's are drawn again, as the run drew them."""
+    plain = small.variant("plain", epochs=1)
+    assert plain.train(tmp_path / "whole").exit_code == 0
+    assert small.variant("half", epochs=1, blend=0.5).train(tmp_path / "half").exit_code == 0
+    assert small.variant("start", epochs=1, blend=0.0).train(tmp_path / "start").exit_code == 0
+    whole, half, start = (weights(tmp_path / name) for name in ("whole", "half", "start"))
+    moved = [name for name in whole if not torch.equal(whole[name], start[name])]
+    assert len(moved) > 20
+    for name in whole:
+        torch.testing.assert_close(half[name], (whole[name] + start[name]) / 2, atol=1e-6, rtol=1e-5)
+    refused = small.variant("more", blend=1.5).train(tmp_path / "more")
+    assert refused.stderr.endswith("train.blend is 1.5; allowed: 0 to 1\n")
+
+
 def test_the_record_of_a_base_is_kept(finished, small, tmp_path):
     """What a run began with may itself be one; a file of another kind beside a base is none of ours."""
     out, _ = finished

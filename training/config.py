@@ -169,6 +169,8 @@ class TrainConfig:
             The top of a model that was tuned for one label may hold little else.
         freeze_embeddings: leave the word embeddings as they are.
         alike: words that the model shall not tell apart, such as "he she": see `training.alike`.
+        blend: how far the weights that are left behind go from the start to what was learned, 0 to 1. Between the two a
+            model that was trained on knows what is new and forgets less (arXiv 2109.01903).
         precision: of products: "bfloat16", "float32", or "auto" for bfloat16 where the device has it in hardware.
         compile: compile the encoder with torch.compile, which pays for long runs on a GPU.
         checkpointing: compute activations again in the backward pass instead of keeping them: less memory, a third
@@ -197,6 +199,7 @@ class TrainConfig:
     layers: int = 0
     freeze_embeddings: bool = True
     alike: tuple[str, ...] = ()
+    blend: float = 1.0
     precision: str = "auto"
     compile: bool = False
     checkpointing: bool = False
@@ -209,6 +212,8 @@ class TrainConfig:
         check_one_of("train.keep", self.keep, KEEP)
         if self.alike and not self.freeze_embeddings:
             raise InputError("train.freeze_embeddings is false with train.alike; allowed: true, or no train.alike")
+        if self.blend > 1:
+            raise InputError(f"train.blend is {self.blend}; allowed: 0 to 1")
         counts = ("epochs", "step_pairs", "batch_tokens", "eval_every", "save_every")
         shares = ("warmup", "dropout")
         for name in _numbers(self):

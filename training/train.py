@@ -100,15 +100,21 @@ class Run:
             self.folder = RunFolder(out, recipe)
         self.place.wait_for_everyone()
         self.say: Callable[[str], None] = _say if self.place.is_main_process else _silent
-        torch.manual_seed(recipe.seed)
         self.encoder = PairEncoder(load_tokenizer(recipe.base), recipe.encoding)
-        self.net = PreferenceNet.from_base(recipe.base, self.options.start, self.options.dropout, self.options.layers)
-        read_alike(self.net, load_tokenizer(recipe.base), self.options.alike)
+        self.net = self._begin()
         _check_length(self.net, recipe.encoding.max_tokens)
         goal = recipe.objective
         self._masking = (
             Masking.of(load_tokenizer(recipe.base), goal.masked_share, recipe.seed) if goal.masked_lm else None
         )
+
+    def _begin(self) -> PreferenceNet:
+        """Return the network that the run begins with, the same one whenever it is asked for."""
+        torch.manual_seed(self.recipe.seed)
+        options = self.options
+        net = PreferenceNet.from_base(self.recipe.base, options.start, options.dropout, options.layers)
+        read_alike(net, load_tokenizer(self.recipe.base), options.alike)
+        return net
 
     def train(self, max_steps: int | None) -> Path:
         """Make the updates that are left, or `max_steps` of them; then leave the result behind."""
@@ -267,6 +273,14 @@ class Run:
         net.load_state_dict(own)
         return net
 
+    def _blend(self, net: PreferenceNet) -> None:
+        """Move the weights of a network back towards those that the run began with: see `TrainConfig.blend`."""
+        with torch.random.fork_rng():
+            began = dict(self._begin().named_parameters())
+        with torch.no_grad():
+            for name, weight in net.named_parameters():  # each once: the heads have two names
+                weight.copy_(torch.lerp(began[name].to(weight), weight, self.options.blend))
+
     def _write_model(self, net: PreferenceNet, folder: Path) -> None:
         net.save(folder)
         save_tokenizer(self.recipe.base, folder)
@@ -307,6 +321,8 @@ class Run:
             if self.options.keep == "best" and run.dev and best.is_dir():
                 net = PreferenceNet.from_checkpoint(best)
             kept = progress.best_step if self.options.keep == "best" and run.dev else progress.step
+            if self.options.blend < 1:
+                self._blend(net)
             self._write_model(net, path)
             self.say(f"the weights of update {kept} are kept; measuring on the held-out test pairs")
             net = net.to(self.place.device)
