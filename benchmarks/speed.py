@@ -4,7 +4,7 @@
     prefmodel card --speed speed.md ...
 
 Each backend has a process of its own. Batches: inputs of 128, 256 and 512 tokens, as many as the encoding allows,
-tokenisation included; rounds go through the lengths in turn, and medians are shown. Single: one pair of about 60
+tokenisation included; rounds go through the lengths in turn, and medians are shown. Single: one pair of 60
 tokens after another. Memory: the largest that the process had.
 """
 
@@ -29,10 +29,17 @@ HEADINGS = ("backend", "precision", "threads", *BATCHES, "single, p50, ms", "sin
 
 
 def answer_of(model: PreferenceModel, tokens: int, number: int) -> str:
-    """Return an answer that makes an input of about as many tokens with the question; each number another one."""
-    words = f"Air {number} scatters blue light more than red light , so the sky looks blue by day .".split()
-    room = tokens - len(model.encode([QUESTION], [""]).encodings[0])
-    return " ".join(words[(i + number) % len(words)] for i in range(room))
+    """Return an answer that fills an input of so many tokens with the question; each number gives another one."""
+    words = f"Air {number} turns blue light more than red light , so the sky is blue by day .".split()
+    kept = [words[(i + number) % len(words)] for i in range(tokens)]
+    while (over := _tokens(model, kept) - tokens) > 0:
+        kept = kept[: -max(1, over // 2)]
+    return " ".join(kept)
+
+
+def _tokens(model: PreferenceModel, words: list[str]) -> int:
+    [encoding] = model.encode([QUESTION], [" ".join(words)]).encodings
+    return len(encoding) + encoding.answer_cut
 
 
 def row(backend: str, bundle: str | None, threads: int, rounds: int) -> list[str]:
