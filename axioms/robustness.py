@@ -31,7 +31,8 @@ class RobustnessConfig:
 def build(threads: Sequence[Thread], rng: Random, config: RobustnessConfig | None = None) -> Iterator[PreferencePair]:
     """Yield, for each thread, an answer and the same answer with one or more of `axioms.dressing.TRICKS`.
 
-    One kind word does little harm, many tricks at once do: the odds of the answer as it was are 1 + 2 x tricks.
+    Words alone tell these pairs, on purpose: a high leak score is no fault here. One kind word does little harm, many
+    tricks at once do: the odds of the answer as it was are 1 + 2 x tricks.
 
     Source: the traps of arXiv 2210.10760 (a reward that can be raised without a better answer is raised), as pairs.
 

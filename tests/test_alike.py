@@ -54,6 +54,11 @@ def test_what_cannot_be_alike(small: SmallRun, tmp_path: Path, words: str, allow
     assert done.stderr.splitlines()[-1].startswith(f"error: train.alike holds '{words}'; allowed: {allowed}")
 
 
+def test_a_word_in_two_groups_is_refused(small: SmallRun, tmp_path: Path) -> None:
+    done = small.variant("two", alike=["clear exact", "rude clear"]).train(tmp_path / "run")
+    assert done.stderr.endswith("error: train.alike holds 'clear' in two groups; allowed: one\n")
+
+
 def test_embeddings_that_are_trained_would_part_again() -> None:
     with pytest.raises(InputError, match=r"train\.freeze_embeddings is false with train\.alike"):
         TrainConfig(alike=("he she",), freeze_embeddings=False)

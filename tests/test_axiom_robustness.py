@@ -31,6 +31,13 @@ def test_a_trick_keeps_the_answer_and_adds_to_it(name, question, answer, seed):
 
 
 @each_trick
+@pytest.mark.parametrize("question", ["", " \n"])
+def test_a_question_without_words_is_no_way_out(name, question):
+    made = [TRICKS[name](question, ANSWER, Random(seed)) for seed in range(60)]
+    assert all(len(text.split()) > len(ANSWER.split()) for text in made)
+
+
+@each_trick
 def test_a_trick_has_many_forms(name):
     assert len({TRICKS[name]("Why is the big sky blue?", ANSWER, Random(seed)) for seed in range(50)}) >= 6
 

@@ -26,7 +26,7 @@ def read_alike(net: PreferenceNet, tokenizer: Tokenizer, groups: Sequence[str]) 
         groups: words of a group, with spaces between them, such as "he she".
 
     Raises:
-        InputError: a group has fewer than two words, or words that this tokenizer takes apart.
+        InputError: a group has fewer than two words, words of another group, or such as this tokenizer takes apart.
 
     >>> from tokenizers import Tokenizer, models, pre_tokenizers
     >>> from transformers import BertConfig, BertForSequenceClassification
@@ -43,8 +43,12 @@ def read_alike(net: PreferenceNet, tokenizer: Tokenizer, groups: Sequence[str]) 
     tokenizer.no_padding()
     tokenizer.no_truncation()
     weight = net.classifier.get_input_embeddings().weight
+    seen: set[str] = set()
     for group in groups:
         words = group.split()
+        if twice := seen & set(words):  # a second mean would part it from the first group
+            raise InputError(f"train.alike holds {min(twice)!r} in two groups; allowed: one")
+        seen.update(words)
         if len(words) < 2:
             raise InputError(f"train.alike holds {group!r}; allowed: two words or more, with spaces between them")
         rows = [*_rows(tokenizer, words)]

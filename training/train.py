@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import platform
 import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -22,7 +18,6 @@ from tqdm import tqdm
 
 from prefmodel.encoding import PairEncoder
 from prefmodel.errors import InputError, PrefModelError, one_line
-from prefmodel.files import sha256
 from prefmodel.types import PreferencePair
 from training import data
 from training.alike import read_alike
@@ -35,15 +30,13 @@ from training.objectives.masked_lm import MaskedLM, Masking
 from training.plan import plan
 from training.recipe import Recipe
 from training.resume import Progress, discard_state, load_state, save_state, settle, tensors_of
-from training.run_folder import BEST, RESULT, RunFolder, stopped_recipe
+from training.run_folder import BEST, RunFolder, stopped_recipe
 from training.step_net import Scores
+from training.surroundings import surroundings
 from training.watch import TrainingStopped, Watch
 
 DEV_SAMPLE = 60
 """Development pairs of each axiom that are looked at while training."""
-
-PACKAGES = ("prefmodel", "torch", "transformers", "accelerate", "tokenizers", "numpy")
-"""Packages whose versions are recorded."""
 
 
 def train(
@@ -324,7 +317,8 @@ class Run:
             if self.options.blend < 1:
                 self._blend(net)
             self._write_model(net, path)
-            self.say(f"the weights of update {kept} are kept; measuring on the held-out test pairs")
+            way = f", {self.options.blend:g} of the way from the start," if self.options.blend < 1 else ""
+            self.say(f"the weights of update {kept}{way} are kept; measuring on the held-out test pairs")
             net = net.to(self.place.device)
             test_accuracy = self._accuracy(net, run.test)
             write_results(self.folder, net, self.encoder, run.test, self.options.batch_tokens)
@@ -334,7 +328,7 @@ class Run:
                 "test_accuracy": test_accuracy,
             }
             facts |= {"updates": progress.step, "kept": kept, "seconds": round(progress.seconds)}
-            self.folder.finish(facts | _surroundings(self.recipe, net, self.place))
+            self.folder.finish(facts | surroundings(self.recipe, net, self.place))
             shutil.rmtree(best, ignore_errors=True)
             discard_state(path)
         self.place.wait_for_everyone()
@@ -356,35 +350,6 @@ def _check_length(net: PreferenceNet, tokens: int) -> None:
         raise InputError(
             f"encoding.max_tokens is {tokens}; this base reads at most {most}: {one_line(error)}"
         ) from None
-
-
-def _surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict[str, Any]:
-    """Return what else tells one run from another: where it began, and on what it ran."""
-    weights = Path(recipe.base) / "model.safetensors"
-    return {
-        "base": recipe.base,
-        "base_sha256": sha256(weights) if weights.is_file() else None,
-        "base_revision": getattr(net.config, "_commit_hash", None),
-        "base_run": _base_run(Path(recipe.base)),
-        "seed": recipe.seed,
-        "device": place.device.type,
-        "processes": place.num_processes,
-        "distributed": place.distributed_type.value,
-        "precision": place.mixed_precision,
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
-def _base_run(base: Path) -> dict[str, Any] | None:
-    """Return the record of the run that a base was trained by, if it has one: what was learned there counts too."""
-    try:
-        record: dict[str, Any] = json.loads((base / RESULT).read_text(encoding="utf-8"))
-        return record if {"recipe", "data", "updates", "seconds", "device"} <= record.keys() else None
-    except (OSError, ValueError, AttributeError):
-        return None  # no file, or a file of something else
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

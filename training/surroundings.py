@@ -1,0 +1,49 @@
+"""What tells one run from another beside its recipe: where it began, and on what it ran."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from prefmodel.files import sha256
+from training.model import PreferenceNet
+from training.recipe import Recipe
+from training.run_folder import RESULT
+
+PACKAGES = ("prefmodel", "torch", "transformers", "accelerate", "tokenizers", "numpy")
+"""Packages whose versions are recorded."""
+
+
+def surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict[str, Any]:
+    """Return the facts as JSON values; `base_run` is the record of the base's own run, or None."""
+    weights = Path(recipe.base) / "model.safetensors"
+    return {
+        "base": recipe.base,
+        "base_sha256": sha256(weights) if weights.is_file() else None,
+        "base_revision": getattr(net.config, "_commit_hash", None),
+        "base_run": _base_run(Path(recipe.base)),
+        "seed": recipe.seed,
+        "device": place.device.type,
+        "processes": place.num_processes,
+        "distributed": place.distributed_type.value,
+        "precision": place.mixed_precision,
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def _base_run(base: Path) -> dict[str, Any] | None:
+    """Return the record of the run that a base was trained by, if it has one: what was learned there counts too."""
+    try:
+        record: dict[str, Any] = json.loads((base / RESULT).read_text(encoding="utf-8"))
+        return record if {"recipe", "data", "updates", "seconds", "device"} <= record.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None  # no file, or a file of something else
