@@ -73,6 +73,8 @@ def export(
 ) -> Path:
     """Write the bundle of a checkpoint and return its folder.
 
+    It is written before it is measured for its card: if that fails, graphs that passed their gate are there.
+
     Args:
         checkpoint: folder of a training run; or of a sequence classifier with one label, whose whole score then counts
             as relevance.
@@ -161,11 +163,13 @@ def export(
             (folder / GRAPHS["float32"]).unlink()
         facts["parity"] = {precision: result.to_dict() for precision, result in agreement.items()}
         write_manifest(folder, encoding, net.contributions, temperature, facts)
-        served = next(p for p in GRAPHS if p in precisions)
-        facts["accuracy"] = heldout_accuracy(_opened(folder, served), pairs.test)
-        write_manifest(folder, encoding, net.contributions, temperature, facts)
-        (folder / "README.md").write_text(card(Bundle.open(folder, precision=served)), encoding="utf-8")
         shutil.copytree(folder, out, dirs_exist_ok=True)
+    # From here on there is a bundle, whatever happens to what is said of it.
+    served = next(p for p in GRAPHS if p in precisions)
+    say(f"{out} can be served; measuring it on {len(pairs.test)} held-out pairs for its card")
+    facts["accuracy"] = heldout_accuracy(_opened(out, served), pairs.test)
+    write_manifest(out, encoding, net.contributions, temperature, facts)
+    (out / "README.md").write_text(card(Bundle.open(out, precision=served)), encoding="utf-8")
     return out
 
 

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForSequenceClassification
 
 from export.bundle import ANCHOR_PAIRS
+from export.bundle import export as export_bundle
 from export.calibrate import fit_temperature
 from export.parity import check, parity
 from prefmodel import PreferenceModel
@@ -133,6 +134,18 @@ def test_temperature_is_that_of_the_human_labels(trained: Path, exported: tuple[
     questions = [p.question for p in pairs]
     margins = model.score(questions, [p.chosen for p in pairs]) - model.score(questions, [p.rejected for p in pairs])
     assert model.bundle.temperature == pytest.approx(fit_temperature(margins), rel=0.02)
+
+
+def test_graphs_stay_when_a_later_step_is_stopped(trained: Path, tmp_path: Path) -> None:
+    def stop_at_the_card(text: str) -> None:
+        if "for its card" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_bundle(trained, tmp_path / "out", precisions=["float32"], say=stop_at_the_card)
+    model = PreferenceModel.from_pretrained(tmp_path / "out")
+    assert np.isfinite(model.score("Who brews beer?", "Brewers do."))
+    assert "float32" in model.bundle.info["training"]["parity"]
 
 
 def test_int8_alone(trained: Path, tmp_path: Path) -> None:

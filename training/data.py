@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from random import Random
 from typing import Any
 
 from axioms.build import DUPLICATE, EQUAL, OVER_CAP, Counts, build_pairs, by_split, exclusions, read_sources
+from axioms.registry import NAMES
 from prefmodel.encoding import Encoding, PairEncoder
-from prefmodel.errors import FileFormatError, InputError
+from prefmodel.errors import FileFormatError, InputError, shown
 from prefmodel.files import read_pairs, sha256
 from prefmodel.overlap import Exclusions, QuestionIndex
 from prefmodel.types import CONTRIBUTIONS, PreferencePair, Question
@@ -85,7 +87,7 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
 
     Raises:
         FileFormatError: a file is missing or malformed.
-        InputError: no training pairs are left.
+        InputError: a limit names what there are no pairs of, or no training pairs are left.
     """
     say("reading threads and labels")
     used = files(folder, _used(config))
@@ -99,6 +101,7 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
     built = build_pairs(threads, labels, config.axioms, seed, exclude, counts=counts, per_question=config.per_question)
     pairs = [*built]
     pairs.extend(_usable(ready, exclude, counts))
+    _check_limits(config.limits, pairs)
     splits = by_split(pairs)
     rng = Random(f"{seed}/limits")
     dev, test = (_limited(splits[name], {}, rng, config.heldout) for name in ("dev", "test"))
@@ -216,12 +219,29 @@ def _limited(
     taken: Counter[str] = Counter()
     out = []
     for pair in rng.sample(pairs, len(pairs)):
-        names = (pair.axiom, f"{pair.axiom}/{pair.source}", f"{pair.axiom}:{pair.provenance.get('recipe')}")
-        caps = (limits.get(names[0], default), limits.get(names[1]), limits.get(names[2]))
+        names = _limit_names(pair)
+        caps = [limits.get(name, default if name == pair.axiom else None) for name in names]
         if all(cap is None or taken[name] < cap for name, cap in zip(names, caps, strict=True)):
             taken.update(names)
             out.append(pair)
     return out
+
+
+def _limit_names(pair: PreferencePair) -> list[str]:
+    """Return the names that a limit for a pair can have: its axiom, a source of it and, where it has one, a recipe."""
+    recipe = pair.provenance.get("recipe")
+    return [pair.axiom, f"{pair.axiom}/{pair.source}", *([f"{pair.axiom}:{recipe}"] if recipe else [])]
+
+
+def _check_limits(limits: Mapping[str, int], pairs: Iterable[PreferencePair]) -> None:
+    """Raise InputError when a limit is of none of the pairs, unless it names an axiom, which may be without pairs."""
+    seen = dict.fromkeys(name for pair in pairs for name in _limit_names(pair))
+    for name in limits:
+        if name not in seen and name not in NAMES:
+            axiom = re.split("[/:]", name)[0]
+            known = [other for other in seen if re.split("[/:]", other)[0] == axiom] or [*seen]
+            allowed = ", ".join(known)
+            raise InputError(f"data.limits holds {shown(name)}, of which there are no pairs; allowed: {allowed}")
 
 
 def described(path: Path, folder: str | Path, licences: Mapping[str, str]) -> dict[str, str]:
