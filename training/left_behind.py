@@ -23,8 +23,10 @@ CURVES = "curves.png"
 
 def write_results(
     folder: RunFolder, net: PreferenceNet, encoder: PairEncoder, test: Sequence[PreferencePair], batch_tokens: int
-) -> None:
+) -> dict[str, float]:
     """Write `evaluation/` (accuracy by axiom, with intervals and baselines, as `prefmodel evaluate`) and `curves.png`.
+
+    Returns the model's accuracy by axiom, without the axioms whose pairs have no better side.
 
     Args:
         folder: of the run.
@@ -38,8 +40,13 @@ def write_results(
         inputs = encoder.encode_batch(questions, answers)
         return np.asarray(contributions(net, encoder, inputs, batch_tokens).sum(1), np.float32)
 
+    accuracy: dict[str, float] = {}
     if any(pair.target > 0.5 for pair in test):
         result = evaluate_pairs(test, {"model": score, "longer": longer, "bm25": bm25})
         (folder.path / EVALUATION).mkdir(exist_ok=True)
         write_report(folder.path / EVALUATION, {"test": result}, pool([result]), {"pairs": "heldout/test.jsonl.gz"})
+        # A file with one axiom has no groups.
+        axioms = result.by_axiom or {next(pair.axiom for pair in test if pair.target > 0.5): result.accuracy}
+        accuracy = {axiom: round(found["model"].value, 4) for axiom, found in axioms.items()}
     draw_curves(folder.entries(), folder.path / CURVES)
+    return accuracy

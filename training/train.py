@@ -320,13 +320,8 @@ class Run:
             way = f", {self.options.blend:g} of the way from the start," if self.options.blend < 1 else ""
             self.say(f"the weights of update {kept}{way} are kept; measuring on the held-out test pairs")
             net = net.to(self.place.device)
-            test_accuracy = self._accuracy(net, run.test)
-            write_results(self.folder, net, self.encoder, run.test, self.options.batch_tokens)
-            facts: dict[str, Any] = {
-                "recipe": self.recipe.to_dict(),
-                "data": run.report,
-                "test_accuracy": test_accuracy,
-            }
+            facts: dict[str, Any] = {"recipe": self.recipe.to_dict(), "data": run.report}
+            facts["test_accuracy"] = write_results(self.folder, net, self.encoder, run.test, self.options.batch_tokens)
             facts |= {"updates": progress.step, "kept": kept, "seconds": round(progress.seconds)}
             self.folder.finish(facts | surroundings(self.recipe, net, self.place))
             shutil.rmtree(best, ignore_errors=True)
