@@ -60,6 +60,14 @@ def on_ray(ray, model, tiny_bundle):
     return on_ray(model, str(tiny_bundle), actors=2)
 
 
+@pytest.fixture
+def on_one_actor(ray, model, tiny_bundle):
+    """For tests of what does not depend on their number: each actor that starts costs seconds."""
+    from prefmodel.batch.ray_engine import on_ray
+
+    return on_ray(model, str(tiny_bundle), actors=1)
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory, model):
     """A file of many rows, and what the local engine makes of it."""
@@ -134,13 +142,13 @@ def test_same_files_as_the_local_engine(on_ray, model, tmp_path, monkeypatch):
     assert b'{"file": "in/b.csv", "line": 3, ' in contents(outputs[0])[1]
 
 
-def test_an_empty_file(on_ray, model, tmp_path):
+def test_an_empty_file(on_one_actor, model, tmp_path):
     (tmp_path / "in.jsonl").write_text("")
-    assert score_files(model, tmp_path / "in.jsonl", tmp_path / "out.jsonl", engine=on_ray).rows == 0
+    assert score_files(model, tmp_path / "in.jsonl", tmp_path / "out.jsonl", engine=on_one_actor).rows == 0
     assert (tmp_path / "out.jsonl").read_bytes() == b""
 
 
-def test_same_errors_as_the_local_engine(on_ray, model, tmp_path):
+def test_same_errors_as_the_local_engine(on_one_actor, model, tmp_path):
     bad, cut = tmp_path / "bad", tmp_path / "cut"
     for folder in (bad, cut):
         folder.mkdir()
@@ -150,7 +158,7 @@ def test_same_errors_as_the_local_engine(on_ray, model, tmp_path):
     messages = ("b.jsonl, line 700: answer is ''", "b.jsonl.gz, after line ")
     for folder, strict, message in zip((bad, cut), (True, False), messages, strict=True):
         found = []
-        for name, engine in (("ray", on_ray), ("local", None)):
+        for name, engine in (("ray", on_one_actor), ("local", None)):
             with pytest.raises(SourceError) as error:
                 score_files(model, folder, tmp_path / f"{name}.jsonl", Options(strict=strict, restart=True), engine)
             found.append((type(error.value), str(error.value), error.value.source))
@@ -159,18 +167,18 @@ def test_same_errors_as_the_local_engine(on_ray, model, tmp_path):
         assert found[0][2] == 1
 
 
-def test_the_bundle_of_an_actor(on_ray, model, tmp_path):
+def test_the_bundle_of_an_actor(ray, model, tmp_path):
     from prefmodel.batch.ray_engine import on_ray
 
     write_rows(tmp_path / "in.jsonl", rows(10)[1:])
     other = build_bundle(tmp_path / "other", seed=1)
     for name, message in ((str(other), "prefmodel.json is '.*; allowed: '"), (str(tmp_path / "no"), "no such folder")):
         with pytest.raises(BundleError, match=f"{message}.*every node needs the same bundle"):
-            score_files(model, tmp_path / "in.jsonl", tmp_path / "out.jsonl", engine=on_ray(model, name))
+            score_files(model, tmp_path / "in.jsonl", tmp_path / "out.jsonl", engine=on_ray(model, name, actors=1))
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_what_cannot_be(ray, on_ray, run, model, tiny_bundle, tmp_path):
+def test_what_cannot_be(ray, run, model, tiny_bundle, tmp_path):
     write_rows(tmp_path / "in.jsonl", rows(10))
     score = ["score", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--engine", "ray"]
     fails(run("score", "-", "--engine", "ray"), "the input is standard input; allowed with the engine ray: files")
@@ -232,7 +240,8 @@ def test_rows_on_stdout_and_a_stop(ray, tiny_bundle, tmp_path):
     """A Ray of the command's own is quiet, and gone after Ctrl-C."""
     write_rows(tmp_path / "in.jsonl", rows(ROWS)[1:100])
     command = [tmp_path / "in.jsonl", "--model", tiny_bundle, "--engine"]
-    assert Running(*command, "ray", folder=tmp_path).ended() == Running(*command, "local", folder=tmp_path).ended()
+    on_ray = Running(*command, "ray", "--actors", 1, folder=tmp_path).ended()
+    assert on_ray == Running(*command, "local", folder=tmp_path).ended()
     write_rows(tmp_path / "in.jsonl", rows(ROWS))
     running = Running(*command, "ray", "-o", "out.jsonl", folder=tmp_path)
     running.wait_for_rows(tmp_path / "out.jsonl")
@@ -253,7 +262,7 @@ from prefmodel.batch.ray_engine import on_ray
 from prefmodel.batch.run import Options, score_files
 try:
     model = PreferenceModel.from_pretrained(sys.argv[1])
-    score_files(model, "in.jsonl", "out.jsonl", Options(strict=True), on_ray(model, sys.argv[1]))
+    score_files(model, "in.jsonl", "out.jsonl", Options(strict=True), on_ray(model, sys.argv[1], actors=1))
 except Exception as error:
     print(error, ray.is_initialized())
 """
