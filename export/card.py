@@ -204,10 +204,12 @@ def _origin(facts: Mapping[str, Any]) -> str:
 def _training(facts: Mapping[str, Any]) -> str:
     train = facts["recipe"]["train"]
     loss = "hinge" if facts["recipe"].get("objective", {}).get("loss") == "hinge" else "Bradley-Terry"
+    blend = train.get("blend", 1)
+    kept = f" The weights are {blend:g} of the way from before to after it." if blend < 1 else ""
     return (
         f"{facts['updates']} updates of {train['step_pairs']} pairs with a {loss} loss,"
         f" peak learning rate {train['learning_rate']:g}, in {facts['hours']} hours ({facts['device']})."
-        f" Seed {facts['recipe']['seed']}."
+        f" Seed {facts['recipe']['seed']}.{kept}"
     )
 
 

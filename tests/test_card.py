@@ -114,11 +114,13 @@ def test_a_model_that_was_trained_twice_tells_of_both(run, copied_bundle, tmp_pa
     info = json.loads((copied_bundle / "prefmodel.json").read_text())
     first = training("first.jsonl", 700, ["eval.jsonl", "more.jsonl"], human=9, relevance=40) | {"base": "some/start"}
     info["training"] = training("second.jsonl", 30, ["eval.jsonl"], human=5) | {"base": "first", "before": first}
+    info["training"]["recipe"]["train"]["blend"] = 0.25
     (copied_bundle / "prefmodel.json").write_text(json.dumps(info))
     assert run("card", "-o", tmp_path / "card.md", model=copied_bundle).exit_code == 0
     text = ModelCard.load(tmp_path / "card.md").text
     assert "Starting point: `some/start`. Trained for 700 updates" in text
     assert "Then trained on for 30 updates" in text
+    assert text.count("The weights are 0.25 of the way from before to after it.\n") == 1
     assert "| first.jsonl |" in text
     assert "| second.jsonl |" in text
     assert "was trained on: eval.jsonl.\n" in text  # both trainings left it out
