@@ -35,12 +35,14 @@ def test_bundle_is_small() -> None:
 
 def test_facts_are_recorded() -> None:
     facts = Bundle.open().info["training"]
-    assert facts["base"] == "ms-marco-minilm-l12"
+    first = facts["before"]
+    assert first["base"] == "ms-marco-minilm-l12"
     assert Bundle.open().contributions[-1] == "length"
-    assert len(facts["base_sha256"]) == 64
-    assert sum(facts["pairs"].values()) >= 10_000
-    assert all(entry["sha256"] and entry["licence"] != "not stated" for entry in facts["data"])
-    assert len(facts["excluded_files"]) == 7
+    assert sum(first["pairs"].values()) >= 10_000
+    for stage in (first, facts):
+        assert len(stage["base_sha256"]) == 64
+        assert all(entry["sha256"] and entry["licence"] != "not stated" for entry in stage["data"])
+        assert len(stage["excluded_files"]) == 7
     assert facts["parity"]["int8"]["flipped"] <= 0.02
     assert facts["parity"]["int8"]["tau"] >= 0.97
     assert facts["parity"]["int8"]["pairs"] >= 1000
@@ -62,9 +64,11 @@ def test_notice_names_every_source() -> None:
         assert name in notice
 
 
-def test_recipe_in_the_bundle_is_the_one_in_the_repository() -> None:
-    recorded = dict(Bundle.open().info["training"]["recipe"])
-    written = Recipe.read(ROOT / "recipes" / "default.toml")
+@pytest.mark.parametrize("name", ["default", "robust"])
+def test_recipes_in_the_bundle_are_those_in_the_repository(name: str) -> None:
+    facts = Bundle.open().info["training"]
+    recorded = (facts["before"] if name == "default" else facts)["recipe"]
+    written = Recipe.read(ROOT / "recipes" / f"{name}.toml")
     train = {**recorded["train"], "save_every": written.train.save_every}  # changes nothing of the result
     assert Recipe.from_dict({**recorded, "base": written.base, "train": train}) == written
 
@@ -119,7 +123,7 @@ def relevance_accuracy(model: prefmodel.PreferenceModel) -> float:
 
 
 @needs_data
-@pytest.mark.xfail(reason="the aim; the present model has .90", strict=True)
+@pytest.mark.xfail(reason="the aim; the present model has .89", strict=True)
 def test_heldout_relevance_pairs(relevance_accuracy: float) -> None:
     assert relevance_accuracy >= 0.95
 
