@@ -78,8 +78,8 @@ def test_openvino_gives_the_scores_of_onnxruntime(bundle, tiny_bundle):
     np.testing.assert_allclose(got.scores, expected.scores, atol=CLOSE)
     np.testing.assert_allclose(got.contributions, expected.contributions, atol=CLOSE)
     if bundle == "default":
-        assert np.diff(expected.scores[1:]).max() < -1  # a clear order; the first two are as good as each other
-        assert (np.diff(got.scores[1:]) < 0).all()
+        assert np.diff(expected.scores[1:]).max() < -1  # so that the ranking is a clear one, but for the first two
+        assert got.scores[:2].min() > got.scores[2] > got.scores[3]
 
 
 def test_openvino_runs_the_graph_that_is_asked_for(tiny_bundle):

@@ -236,7 +236,7 @@ def _limit_names(pair: PreferencePair) -> list[str]:
 def _check_limits(limits: Mapping[str, int], pairs: Iterable[PreferencePair]) -> None:
     """Raise InputError when a limit is of none of the pairs, unless it names an axiom, which may be without pairs."""
     seen = dict.fromkeys(name for pair in pairs for name in _limit_names(pair))
-    for name in limits:
+    for name in limits if seen else ():  # without any pairs there is more to say than this
         if name not in seen and name not in NAMES:
             axiom = re.split("[/:]", name)[0]
             known = [other for other in seen if re.split("[/:]", other)[0] == axiom] or [*seen]

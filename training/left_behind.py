@@ -26,14 +26,15 @@ def write_results(
 ) -> dict[str, float]:
     """Write `evaluation/` (accuracy by axiom, with intervals and baselines, as `prefmodel evaluate`) and `curves.png`.
 
-    Returns the model's accuracy by axiom, without the axioms whose pairs have no better side.
-
     Args:
         folder: of the run.
         net: the weights that are kept.
         encoder: of its inputs.
         test: held-out pairs; without one that has a better side there is no evaluation.
         batch_tokens: padded tokens of one batch.
+
+    Returns:
+        The model's accuracy, 0 to 1, by axiom, without the axioms whose pairs have no better side.
     """
 
     def score(questions: Sequence[Question], answers: Sequence[str]) -> NDArray[np.float32]:
