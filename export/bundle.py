@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -84,12 +85,12 @@ def export(
         say: is told what was measured.
         keep_torch: whether the bundle keeps the weights for torch too, for the backend `torch`.
         with_length: add the contribution `length`, fitted on the human labels that the temperature is fitted on.
-        labels: files of these: pairs that people labelled and that were not trained on; by default those among the
-            development pairs.
+        labels: files with these, among pairs of any axioms, that were not trained on; by default the run's development
+            pairs.
 
     Raises:
-        InputError: `labels` has no pairs; or a length is asked for and there are no human labels, or they do not agree
-            with the scores, or the model does not tell questions from answers. Nothing is written then.
+        InputError: there are no human labels in `labels`, or none for a length that is asked for, or they do not agree
+            with the scores; or the model does not tell questions from answers. Nothing is written then.
         PrefModelError: the checkpoint cannot be read or exported, there are fewer than 1,000 held-out pairs, int8
             or float16 is too far from the model, or the model is one that float16 is not for. Nothing is written then.
     """
@@ -109,10 +110,11 @@ def export(
     pairs = _heldout(checkpoint, heldout)
 
     reference = sample_by_axiom(pairs.dev, ANCHOR_PAIRS)
-    named = [pair for path in labels for pair in read_pairs(path)]
-    if labels and not named:
-        raise InputError(f"labels is {', '.join(map(str, labels))}, where no pairs are; allowed: files with some")
-    human = named or [pair for pair in pairs.dev if pair.axiom == "human"]
+    labelled = chain.from_iterable(map(read_pairs, labels)) if labels else pairs.dev
+    human = [pair for pair in labelled if pair.axiom == "human"]
+    if labels and not human:
+        named = ", ".join(map(str, labels))
+        raise InputError(f"labels is {named}, where no pairs of the axiom human are; allowed: files with some")
     if with_length and not human:
         raise InputError(
             "length is asked for, and there are no held-out human labels to fit it on; name some with --labels"

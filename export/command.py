@@ -30,7 +30,8 @@ import click
     "--labels",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="File of human labels not trained on, for temperature and length; may be repeated. Default: those held out.",
+    help="File of pairs not trained on, whose human labels set temperature and length; may be repeated. "
+    "Default: the run's development pairs.",
 )
 @click.option("--torch", "keep_torch", is_flag=True, help="Keep the weights for the backend torch, for GPUs.")
 def export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -108,7 +109,8 @@ def test_it_agrees_with_people_who_like_length(bundle: Path, trained: Path, tmp_
 
 
 def test_labels_of_ones_own_are_fitted_on(trained: Path, tmp_path: Path) -> None:
-    write_pairs(tmp_path / "labels.jsonl", [*labels(Random(4), 300), *longer_wins(Random(5), 100)])
+    others = [replace(pair, axiom="relevance") for pair in labels(Random(6), 50)]  # as in what a run held out
+    write_pairs(tmp_path / "labels.jsonl", [*labels(Random(4), 300), *others, *longer_wins(Random(5), 100)])
     done = run(
         "export",
         trained,
@@ -124,8 +126,9 @@ def test_labels_of_ones_own_are_fitted_on(trained: Path, tmp_path: Path) -> None
     assert done.stderr.count("fitted on 400 human-labelled pairs") == 2
 
 
-def test_files_without_labels_are_told(trained: Path, tmp_path: Path) -> None:
-    write_pairs(tmp_path / "none.jsonl", [])
+@pytest.mark.parametrize("pairs", [[], [replace(pair, axiom="relevance") for pair in labels(Random(6), 5)]])
+def test_files_without_labels_are_told(pairs: list[PreferencePair], trained: Path, tmp_path: Path) -> None:
+    write_pairs(tmp_path / "none.jsonl", pairs)
     done = run("export", trained, "-o", tmp_path / "out", "--labels", tmp_path / "none.jsonl")
     assert done.exit_code == 1
     assert done.stderr.startswith("error: ")
