@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -19,8 +20,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--probes", type=FILE, help="What `prefmodel probe --markdown` printed.")
 @click.option("--invariance", type=FILE, help="What `prefmodel invariance --format markdown` printed.")
-@click.option("--ablation", type=FILE, help="The ablation.md of `prefmodel ablate`.")
+@click.option("--ablation", type=FILE, help="The ablation.md of `prefmodel ablate`, whose picture goes to --pictures.")
 @click.option("--speed", type=FILE, help="What `python -m benchmarks.speed` printed.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that pictures of the card are copied to. Default: that of the card.",
+)
 @click.option("--notes", type=FILE, help="Markdown with a section for each section of the card that a person comments.")
 def card(
     model: str | None,
@@ -30,6 +36,7 @@ def card(
     invariance: Path | None,
     ablation: Path | None,
     speed: Path | None,
+    pictures: Path | None,
     notes: Path | None,
 ) -> None:
     """Write the model card of a bundle, from what it records and from what other commands printed of it.
@@ -55,7 +62,7 @@ def card(
         evaluation=None if evaluation is None else _read(evaluation / "results.md"),
         probes=_read(probes),
         invariance=_read(invariance),
-        ablation=_read(ablation),
+        ablation=None if ablation is None else _with_pictures(ablation, output.parent, pictures or output.parent),
         speed=_read(speed),
         notes=_sections(_read(notes) or ""),
     )
@@ -74,6 +81,24 @@ def _read(path: Path | None) -> str | None:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}; allowed: a text file that the command wrote") from None
+
+
+def _with_pictures(path: Path, card: Path, pictures: Path) -> str:
+    """Return a text whose pictures, which lie beside it, are copied to `pictures`, with links that hold in `card`."""
+    from prefmodel.errors import InputError
+    from prefmodel.files import whole_file
+
+    def copied(match: re.Match[str]) -> str:
+        before, name = match.groups()
+        try:
+            picture = (path.parent / name).read_bytes()
+        except OSError as error:
+            raise InputError(f"{path.parent / name} cannot be read: {error}; allowed: the picture of {path}") from None
+        with whole_file(pictures / name) as temporary:
+            temporary.write_bytes(picture)
+        return f"{before}({Path(os.path.relpath(pictures, card), name).as_posix()})"
+
+    return re.sub(r"(!\[[^\]]*\])\(([^)/]+)\)", copied, _read(path) or "")
 
 
 def _sections(text: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import click
 from prefmodel.errors import InputError, PrefModelError, one_line, shown
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-BESIDE = ("README.md", "NOTICE.md")
+BESIDE = ("README.md", "NOTICE.md", "ablation.png")
 """Files that go along with those that the bundle lists, where they are there."""
 
 

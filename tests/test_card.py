@@ -78,6 +78,21 @@ def test_what_was_measured_stands_in_the_card_and_in_its_index(card, printed):
     assert found.text.rstrip().endswith("It is tiny.")
 
 
+def test_the_picture_of_an_ablation_goes_with_the_card(card, printed):
+    text = "# Ablation\n\n![Accuracy of each rung](ablation.png)\n\n| rung |\n| --- |\n| all |\n"
+    (printed / "found").mkdir()
+    (printed / "found" / "ablation.md").write_text(text)
+    options = ("--ablation", printed / "found" / "ablation.md")
+    fails(card(*options), "ablation.png cannot be read")
+    assert not (printed / "card.md").exists()
+    (printed / "found" / "ablation.png").write_bytes(b"a picture")
+    (printed / "images").mkdir()
+    for more, place in [((), "ablation.png"), (("--pictures", printed / "images"), "images/ablation.png")]:
+        assert card(*options, *more).exit_code == 0
+        assert f"![Accuracy of each rung]({place})\n" in ModelCard.load(printed / "card.md").text
+        assert (printed / place).read_bytes() == b"a picture"
+
+
 def test_where_the_longer_answer_is_better_is_said_first(run, card, printed, copied_bundle):
     (copied_bundle / "NOTICE.md").write_text("# Title\n\nIts start was dequantised.\n")
     options = ("--evaluation", printed / "report")

@@ -37,7 +37,8 @@ def test_a_dry_run_names_the_files_and_their_bytes(bundle):
 
 def test_a_notice_goes_along(bundle):
     (bundle / "NOTICE.md").write_text("Texts by others.\n")
-    assert "NOTICE.md" in files_to_push(bundle)
+    (bundle / "ablation.png").write_bytes(b"a picture of the card")
+    assert {"NOTICE.md", "ablation.png"} <= {*files_to_push(bundle)}
 
 
 @pytest.mark.parametrize("name", ["mine", "me/my/model", "me/", "../mine", "me/mine?"])

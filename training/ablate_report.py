@@ -40,7 +40,7 @@ def as_tables(results: Mapping[str, Any]) -> str:
 
 def as_markdown(results: Mapping[str, Any]) -> str:
     """Return the tables as a file, with the picture beside it."""
-    return f"# Ablation of the axioms\n\n![](ablation.png)\n\n{as_tables(results)}\n"
+    return f"# Ablation of the axioms\n\n![Accuracy of each rung](ablation.png)\n\n{as_tables(results)}\n"
 
 
 def _compared(results: Mapping[str, Any], key: str, text: str) -> Rows:
