@@ -84,7 +84,8 @@ def export(
         precisions: some of "float32", "int8", and "float16" for GPUs.
         say: is told what was measured.
         keep_torch: whether the bundle keeps the weights for torch too, for the backend `torch`.
-        with_length: add the contribution `length`, fitted on the human labels that the temperature is fitted on.
+        with_length: add the contribution `length`, fitted on the human labels that the temperature is fitted on. One
+            that the model was trained with (`train.keep_length`) stays without that.
         labels: files with these, among pairs of any axioms, that were not trained on; by default the run's development
             pairs.
 
@@ -122,19 +123,25 @@ def export(
     if with_length and not net.takes_type_ids:
         kind = type(net.classifier).__name__
         raise InputError(f"length is asked for, and {kind} does not tell questions from answers; allowed: no length")
+    fitted = f"fitted on {len(human)} human-labelled pairs"
     compared = Random(0).sample(pairs.test, min(PARITY_PAIRS, len(pairs.test)))
     if {"int8", "float16"} & set(precisions):
         check_pairs(len(compared))
     say(f"scoring {len(reference) + len(human)} development and {len(compared)} test pairs with torch")
+    trained_with, net.length = net.length, None  # the zero of each contribution is set without it
     anchor(net, torch_scores(net, encoder, reference, bfloat16=None))
-    temperature = 1.0
+    margins = longer_by = np.zeros(0, np.float32)
     if human:
-        labelled = torch_scores(net, encoder, human, bfloat16=None).sum(2)
-        if with_length:
-            labelled += _add_length(net, encoder, human, reference, labelled)
-            say(f"length {net.length}, fitted on {len(human)} human-labelled pairs")
-        temperature = fit_temperature(labelled[0] - labelled[1])
-    say(f"temperature {temperature:.3f}, fitted on {len(human)} human-labelled pairs")
+        margins = _margins(torch_scores(net, encoder, human, bfloat16=None).sum(2))
+        longer_by = _margins(_log_tokens(encoder, human))
+    rate = trained_with.rate if trained_with is not None else 0.0
+    if with_length:
+        rate = fit_length(margins, longer_by)
+    if with_length or trained_with is not None:
+        net.length = Length(rate, round(float(_log_tokens(encoder, reference).mean()), 4))
+        say(f"length {net.length}, " + (fitted if with_length else "with which the model was trained"))
+    temperature = fit_temperature(margins + rate * longer_by) if human else 1.0
+    say(f"temperature {temperature:.3f}, {fitted}")
     expected = torch_scores(net, encoder, compared).sum(2)
 
     with tempfile.TemporaryDirectory(prefix="prefmodel-") as temporary:
@@ -216,26 +223,9 @@ def anchor(net: PreferenceNet, reference: FLOAT) -> None:
         net.heads.bias.sub_(torch.from_numpy(mean).to(net.heads.bias))
 
 
-def _add_length(
-    net: PreferenceNet,
-    encoder: PairEncoder,
-    human: Sequence[PreferencePair],
-    reference: Sequence[PreferencePair],
-    scores: FLOAT,
-) -> FLOAT:
-    """Fit the contribution `length`, give it to the network, and return it for `human`, float32 [2, pairs].
-
-    Args:
-        net: changed in place.
-        encoder: of its inputs.
-        human: pairs that people labelled.
-        reference: pairs over whose answers the contribution has zero mean.
-        scores: of the chosen and the rejected answers of `human`, float32 [2, pairs].
-    """
-    tokens = _log_tokens(encoder, human)
-    rate = fit_length(scores[0] - scores[1], tokens[0] - tokens[1])
-    net.length = Length(rate, round(float(_log_tokens(encoder, reference).mean()), 4))
-    return np.asarray(rate * (tokens - net.length.centre), np.float32)
+def _margins(sides: FLOAT) -> FLOAT:
+    """Return by how much the first of two rows is larger, float32 [pairs]."""
+    return np.asarray(sides[0] - sides[1], np.float32)
 
 
 def _log_tokens(encoder: PairEncoder, pairs: Sequence[PreferencePair]) -> FLOAT:

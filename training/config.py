@@ -167,6 +167,8 @@ class TrainConfig:
         start: factor on the classification layer that the base brings along.
         layers: keep so many of the base's lower layers, with fresh pooling and heads on top; 0 keeps all of them.
             The top of a model that was tuned for one label may hold little else.
+        keep_length: train with the contribution `length` of the base in the score, and leave it as it is: what a worse
+            answer gains by length, the other contributions learn to take back.
         freeze_embeddings: leave the word embeddings as they are.
         alike: words that the model shall not tell apart, such as "he she": see `training.alike`.
         blend: how far the weights that are left behind go from the start to what was learned, 0 to 1. Between the two a
@@ -197,6 +199,7 @@ class TrainConfig:
     dropout: float = 0.0
     start: float = 0.3
     layers: int = 0
+    keep_length: bool = False
     freeze_embeddings: bool = True
     alike: tuple[str, ...] = ()
     blend: float = 1.0

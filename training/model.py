@@ -112,26 +112,34 @@ class PreferenceNet(nn.Module):
 
     @classmethod
     def from_base(
-        cls, base: str | Path, start: float = 1.0, dropout: float | None = None, layers: int = 0
+        cls,
+        base: str | Path,
+        start: float = 1.0,
+        dropout: float | None = None,
+        layers: int = 0,
+        keep_length: bool = False,
     ) -> PreferenceNet:
         """Load a pretrained encoder and put new heads on it.
 
         Args:
             base: a folder, or the name of a model on the Hub. Without a classification layer of its own, the head
                 `relevance` starts at random; a checkpoint of ours brings all of its heads along,
-                and leaves its contribution `length` behind.
+                and leaves its contribution `length` behind: that is fitted on what was learned, not learned with it.
             start: factor on the classification layer, or on the heads, that the base brings along.
             dropout: replaces every dropout probability of the encoder; none leaves them.
             layers: keep so many of the encoder's lower layers; 0 keeps all. The pooling and the heads then start
                 fresh: what the base has there was made for the layers that are gone.
+            keep_length: whether the contribution `length` that the base brings along stays, as it is.
 
         Raises:
-            BundleError: there is no such model, it has fewer layers, or it does not end in one linear layer with one
-                output.
+            BundleError: there is no such model, it has fewer layers or no length that is to stay, or it does not end in
+                one linear layer with one output.
         """
         heads = None if layers else _heads(Path(base))
-        if heads is not None:  # length is fitted on what was learned, and not learned with it
-            heads = Heads(heads.weight * start, heads.bias * start)
+        if keep_length and (heads is None or heads.length is None):
+            raise BundleError(f"{base} has no contribution length, which train.keep_length needs")
+        if heads is not None:
+            heads = Heads(heads.weight * start, heads.bias * start, heads.length if keep_length else None)
         net = cls(_load(base)[0], start=start) if heads is None else cls._with_heads(base, heads)
         if layers:
             _keep_layers(net.classifier, layers)

@@ -105,9 +105,13 @@ class Run:
         """Return the network that the run begins with, the same one whenever it is asked for."""
         torch.manual_seed(self.recipe.seed)
         options = self.options
-        net = PreferenceNet.from_base(self.recipe.base, options.start, options.dropout, options.layers)
+        net = self._from_base(options.dropout)
         read_alike(net, load_tokenizer(self.recipe.base), options.alike)
         return net
+
+    def _from_base(self, dropout: float) -> PreferenceNet:
+        options = self.options
+        return PreferenceNet.from_base(self.recipe.base, options.start, dropout, options.layers, options.keep_length)
 
     def train(self, max_steps: int | None) -> Path:
         """Make the updates that are left, or `max_steps` of them; then leave the result behind."""
@@ -261,7 +265,7 @@ class Run:
         if not self.place.is_main_process:
             return None
         with torch.random.fork_rng():  # what starts at random must not draw from the run's numbers
-            net = PreferenceNet.from_base(self.recipe.base, self.options.start, 0.0, self.options.layers)
+            net = self._from_base(dropout=0.0)
         own = {name.removeprefix("net."): tensor for name, tensor in weights.items() if name.startswith("net.")}
         net.load_state_dict(own)
         return net
@@ -339,7 +343,7 @@ def _check_length(net: PreferenceNet, tokens: int) -> None:
     ids = torch.ones(1, tokens, dtype=torch.long)
     try:
         with torch.inference_mode():
-            net(ids, ids)
+            net(ids, torch.ones_like(ids), torch.zeros_like(ids))
     except (IndexError, RuntimeError) as error:
         most = getattr(net.config, "max_position_embeddings", "fewer")
         raise InputError(
