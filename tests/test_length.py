@@ -162,6 +162,48 @@ def test_an_unpacked_bundle_keeps_it_and_a_base_leaves_it(bundle: Path, tmp_path
     assert PreferenceNet.from_base(tmp_path / "checkpoint").length is None
 
 
+def test_others_learn_against_one_that_is_kept(bundle: Path, tmp_path: Path) -> None:
+    assert run("unpack", bundle, "-o", tmp_path / "base").exit_code == 0
+    small = small_run(tmp_path / "in")
+    write_pairs(small.folder / "data" / "labels.jsonl.gz", padded(Random(1), 240))
+    without = small.variant("without", keep_length=True).train(tmp_path / "without")
+    assert without.stderr.splitlines()[-1].endswith("has no contribution length, which train.keep_length needs")
+    done = small.variant("more", tmp_path / "base", keep_length=True, start=1.0).train(tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    lengths = [PreferenceNet.from_checkpoint(tmp_path / name).length for name in ("base", "run")]
+    assert lengths[0] == lengths[1] is not None
+    done = run("export", tmp_path / "run", "-o", tmp_path / "out", "--precision", "float32")
+    assert done.exit_code == 0, done.output
+    assert "with which the model was trained" in done.stderr
+
+    pairs, right = padded(Random(9), 100), []
+    for folder in (bundle, tmp_path / "out"):
+        model = PreferenceModel.from_pretrained(folder, precision="float32")
+        assert model.bundle.contributions[-1] == "length"
+        plain, long = (model.score([p.question for p in pairs], side(pairs)) for side in (chosen, rejected))
+        right.append((plain > long).mean())
+    assert right[0] < 0.5
+    assert right[1] > 0.9
+
+
+def padded(rng: Random, count: int) -> list[PreferencePair]:
+    """Return pairs in which the rejected answer is the chosen one with words that say nothing after it."""
+    out = []
+    for _ in range(count):
+        good = answer(rng, GOOD)
+        filler = " ".join(rng.choices(NOISE, k=12))
+        out.append(PreferencePair(question(rng), good, f"{good} {filler}", axiom="human", source="demo"))
+    return out
+
+
+def chosen(pairs: list[PreferencePair]) -> list[str]:
+    return [pair.chosen for pair in pairs]
+
+
+def rejected(pairs: list[PreferencePair]) -> list[str]:
+    return [pair.rejected for pair in pairs]
+
+
 def test_a_rate_is_found_again() -> None:
     random = np.random.default_rng(0)
     margins, ratios = random.normal(size=(2, 20_000)).astype(np.float32)
