@@ -348,6 +348,7 @@ def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     if distil:
         distil = {**distil, "teachers": [Path(name).name for name in distil.get("teachers", ())]}
     recipe = {**recipe, "base": base, "distil": distil}
+    before = _facts(run["base_run"], checkpoint) if run.get("base_run") else run.get("base_bundle")
     return {
         "base": base,
         "base_sha256": run.get("base_sha256"),
@@ -359,5 +360,5 @@ def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
         "updates": run["updates"],
         "hours": round(run["seconds"] / 3600, 2),
         "device": run["device"],
-        **({"before": _facts(run["base_run"], checkpoint)} if run.get("base_run") else {}),
+        **({"before": before} if before else {}),
     }

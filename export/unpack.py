@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from prefmodel.types import CONTRIBUTIONS, LENGTH
 from training.backbones import new_classifier
 from training.length import Length
 from training.model import PreferenceNet
+from training.run_folder import BUNDLE_TRAINING
 
 FLOAT = NDArray[np.float32]
 PRECISIONS = ("float32", "int8")
@@ -92,6 +94,7 @@ def unpack(
             net.length = _length(opened)
         _check_scores(net, opened)
         net.save(made)
+        (made / BUNDLE_TRAINING).write_text(json.dumps(_learned(opened)), encoding="utf-8")
         for name in ("tokenizer.json", TOKENIZER_SETTINGS):
             if (opened.folder / name).is_file():
                 shutil.copyfile(opened.folder / name, made / name)
@@ -108,6 +111,11 @@ def _check_free(out: Path) -> None:
     above = next(parent for parent in out.absolute().parents if parent.exists())
     if not above.is_dir():
         raise InputError(f"output is {out}, but {above} is a file; allowed: a new folder")
+
+
+def _learned(bundle: Bundle) -> dict[str, Any]:
+    """Return what a bundle says of its training, without what was measured of it since."""
+    return {key: value for key, value in bundle.info["training"].items() if key not in ("accuracy", "parity")}
 
 
 def _served(bundle: Bundle) -> tuple[dict[str, INT], FLOAT]:

@@ -180,10 +180,14 @@ def test_others_learn_against_one_that_is_kept(bundle: Path, tmp_path: Path) -> 
     for folder in (bundle, tmp_path / "out"):
         model = PreferenceModel.from_pretrained(folder, precision="float32")
         assert model.bundle.contributions[-1] == "length"
-        plain, long = (model.score([p.question for p in pairs], side(pairs)) for side in (chosen, rejected))
-        right.append((plain > long).mean())
+        questions = [pair.question for pair in pairs]
+        plain = model.score(questions, [pair.chosen for pair in pairs])
+        right.append((plain > model.score(questions, [pair.rejected for pair in pairs])).mean())
     assert right[0] < 0.5
     assert right[1] > 0.9
+    first = PreferenceModel.from_pretrained(bundle).bundle.info["training"]
+    before = model.bundle.info["training"]["before"]  # what was learned before is told, too
+    assert before == {key: first[key] for key in first.keys() - {"accuracy", "parity"}}
 
 
 def padded(rng: Random, count: int) -> list[PreferencePair]:
@@ -194,14 +198,6 @@ def padded(rng: Random, count: int) -> list[PreferencePair]:
         filler = " ".join(rng.choices(NOISE, k=12))
         out.append(PreferencePair(question(rng), good, f"{good} {filler}", axiom="human", source="demo"))
     return out
-
-
-def chosen(pairs: list[PreferencePair]) -> list[str]:
-    return [pair.chosen for pair in pairs]
-
-
-def rejected(pairs: list[PreferencePair]) -> list[str]:
-    return [pair.rejected for pair in pairs]
 
 
 def test_a_rate_is_found_again() -> None:

@@ -15,6 +15,8 @@ from training.data import RunData
 from training.recipe import Recipe
 
 RECIPE, DATA, LOG, RESULT, BEST, OLD = "recipe.json", "data.json", "log.jsonl", "run.json", "best", "best.old"
+BUNDLE_TRAINING = "bundle-training.json"
+"""What a bundle recorded of its training, in a checkpoint that was read out of it."""
 DISTIL = "distil"
 """Folder of the teachers' scores; all that there is of a run that was stopped while it made them."""
 PAIRS = {"train": "pairs/train.jsonl.gz", "dev": "heldout/dev.jsonl.gz", "test": "heldout/test.jsonl.gz"}

@@ -14,20 +14,25 @@ from accelerate import Accelerator
 from prefmodel.files import sha256
 from training.model import PreferenceNet
 from training.recipe import Recipe
-from training.run_folder import RESULT
+from training.run_folder import BUNDLE_TRAINING, RESULT
 
 PACKAGES = ("prefmodel", "torch", "transformers", "accelerate", "tokenizers", "numpy")
 """Packages whose versions are recorded."""
 
 
 def surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict[str, Any]:
-    """Return the facts as JSON values; `base_run` is the record of the base's own run, or None."""
+    """Return the facts as JSON values.
+
+    `base_run` is the record of the base's own run, or None; `base_bundle` what a bundle says of its training from which
+    the base was read, or None.
+    """
     weights = Path(recipe.base) / "model.safetensors"
     return {
         "base": recipe.base,
         "base_sha256": sha256(weights) if weights.is_file() else None,
         "base_revision": getattr(net.config, "_commit_hash", None),
-        "base_run": _base_run(Path(recipe.base)),
+        "base_run": _record(Path(recipe.base) / RESULT, {"recipe", "data", "updates", "seconds", "device"}),
+        "base_bundle": _record(Path(recipe.base) / BUNDLE_TRAINING, set()),
         "seed": recipe.seed,
         "device": place.device.type,
         "processes": place.num_processes,
@@ -40,10 +45,10 @@ def surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict
     }
 
 
-def _base_run(base: Path) -> dict[str, Any] | None:
-    """Return the record of the run that a base was trained by, if it has one: what was learned there counts too."""
+def _record(path: Path, needed: set[str]) -> dict[str, Any] | None:
+    """Return the record of how a base was trained, if it has one: what was learned there counts too."""
     try:
-        record: dict[str, Any] = json.loads((base / RESULT).read_text(encoding="utf-8"))
-        return record if {"recipe", "data", "updates", "seconds", "device"} <= record.keys() else None
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return record if needed <= record.keys() else None
     except (OSError, ValueError, AttributeError):
         return None  # no file, or a file of something else
