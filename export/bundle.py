@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.calibrate import fit_length, fit_temperature
+from export.calibrate import doubt, fit_length, fit_temperature
 from export.card import card
 from export.graph import write_graph
 from export.half import check_half, write_half
@@ -124,6 +124,7 @@ def export(
         kind = type(net.classifier).__name__
         raise InputError(f"length is asked for, and {kind} does not tell questions from answers; allowed: no length")
     fitted = f"fitted on {len(human)} human-labelled pairs"
+    targets = np.array([pair.target for pair in human], np.float32)
     compared = Random(0).sample(pairs.test, min(PARITY_PAIRS, len(pairs.test)))
     if {"int8", "float16"} & set(precisions):
         check_pairs(len(compared))
@@ -136,12 +137,12 @@ def export(
         longer_by = _margins(_log_tokens(encoder, human))
     rate = trained_with.rate if trained_with is not None else 0.0
     if with_length:
-        rate = fit_length(margins, longer_by)
+        rate = fit_length(margins, longer_by, targets)
     if with_length or trained_with is not None:
         net.length = Length(rate, round(float(_log_tokens(encoder, reference).mean()), 4))
         say(f"length {net.length}, " + (fitted if with_length else "with which the model was trained"))
-    temperature = fit_temperature(margins + rate * longer_by) if human else 1.0
-    say(f"temperature {temperature:.3f}, {fitted}")
+    temperature = fit_temperature(margins + rate * longer_by, targets) if human else 1.0
+    say(f"temperature {temperature:.3f}, {fitted}{doubt(temperature, len(human))}")
     expected = torch_scores(net, encoder, compared).sum(2)
 
     with tempfile.TemporaryDirectory(prefix="prefmodel-") as temporary:

@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification
 
 from export.bundle import ANCHOR_PAIRS
 from export.bundle import export as export_bundle
-from export.calibrate import fit_temperature
+from export.calibrate import doubt, fit_temperature
 from export.parity import check, parity
 from prefmodel import PreferenceModel
 from prefmodel.bundle import Bundle, write_manifest
@@ -241,6 +241,25 @@ def test_temperature_recovers_the_scale(true: float, seed: int) -> None:
     right = rng.random(4000) < 1 / (1 + np.exp(-margins / true))
     labelled = np.where(right, margins, -margins).astype(np.float32)
     assert fit_temperature(labelled) == pytest.approx(true, rel=0.25)
+    said_otherwise = fit_temperature(margins.astype(np.float32), right.astype(np.float32))
+    assert said_otherwise == pytest.approx(fit_temperature(labelled), rel=1e-4)
+    some = labelled[:1052]  # as many as the default model was fitted on
+    assert fit_temperature(some) == pytest.approx(fit_temperature(np.tile(some, 100)), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("margins", "low", "high"),
+    [([3.0] * 5, 0.5, 1.0), ([0.5] * 5, 0.15, 1.0), ([-3.0] * 5, 2.0, 50.0), ([3.0] * 150, 0.3, 0.5), ([], 1.0, 1.0)],
+)
+def test_labels_that_agree_are_not_taken_for_certainty(margins: list[float], low: float, high: float) -> None:
+    assert low <= round(fit_temperature(np.array(margins, np.float32)), 3) <= high
+
+
+def test_what_speaks_against_a_temperature() -> None:
+    opposite = fit_temperature(np.full(500, -3.0, np.float32))
+    assert doubt(opposite, 500) == ", which the scores agree with no better than chance does"
+    assert doubt(2.0, 500) == ""
+    assert doubt(2.0, 50).startswith(", which are few")
 
 
 def test_an_int8_score_does_not_depend_on_its_batch(trained: Path, exported: tuple[Path, Result]) -> None:

@@ -109,21 +109,21 @@ def test_it_agrees_with_people_who_like_length(bundle: Path, trained: Path, tmp_
 
 
 def test_labels_of_ones_own_are_fitted_on(trained: Path, tmp_path: Path) -> None:
+    """Whichever answer a file calls the chosen one: its target says which of the two people preferred."""
     others = [replace(pair, axiom="relevance") for pair in labels(Random(6), 50)]  # as in what a run held out
-    write_pairs(tmp_path / "labels.jsonl", [*labels(Random(4), 300), *others, *longer_wins(Random(5), 100)])
-    done = run(
-        "export",
-        trained,
-        "-o",
-        tmp_path / "out",
-        "--length",
-        "--precision",
-        "float32",
-        "--labels",
-        tmp_path / "labels.jsonl",
-    )
-    assert done.exit_code == 0, done.output
-    assert done.stderr.count("fitted on 400 human-labelled pairs") == 2
+    human = [*labels(Random(4), 300), *longer_wins(Random(5), 100)]
+    swapped = [replace(pair, chosen=pair.rejected, rejected=pair.chosen, target=0.0) for pair in human]
+    said = []
+    for name, pairs in (("human", human), ("mixed", [*swapped[:250], *human[250:]]), ("few", human[:20])):
+        write_pairs(tmp_path / f"{name}.jsonl", [*others, *pairs])
+        more = ["--length", "--precision", "float32", "--labels", tmp_path / f"{name}.jsonl"]
+        done = run("export", trained, "-o", tmp_path / name, *more)
+        assert done.exit_code == 0, done.output
+        said.append([line for line in done.stderr.splitlines() if "fitted on" in line])
+    assert len(said[0]) == 2
+    assert all(line.endswith("fitted on 400 human-labelled pairs") for line in said[0])
+    assert said[1] == said[0]
+    assert said[2][1].endswith("fitted on 20 human-labelled pairs, which are few: it leans towards 1")
 
 
 @pytest.mark.parametrize("pairs", [[], [replace(pair, axiom="relevance") for pair in labels(Random(6), 5)]])
@@ -206,6 +206,9 @@ def test_a_rate_is_found_again() -> None:
     right = random.random(20_000) < 1 / (1 + np.exp(-(margins + 0.6 * ratios) / 1.5))
     sign = np.where(right, 1, -1).astype(np.float32)
     assert fit_length(margins * sign, ratios * sign) == pytest.approx(0.6, abs=0.1)
+    assert fit_length(margins, ratios, right.astype(np.float32)) == pytest.approx(
+        fit_length(margins * sign, ratios * sign)
+    )
     with pytest.raises(InputError, match="say nothing of the held-out human labels"):
         fit_length(-margins * sign, ratios * sign)
 
