@@ -10,15 +10,21 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
+from benchmarks.family_bases import write_base as write_family_base
 from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.files import read_pairs, sha256, write_pairs
 from prefmodel.splits import split_of
 from prefmodel.types import CONTRIBUTIONS
 from tests.command import fails
 from tests.small_base import write_base
-from tests.small_run import ENVIRONMENT, GOOD, NOISE, SmallRun, log, same_weights, small_run, weights
+from tests.small_run import BAD, ENVIRONMENT, GOOD, NOISE, SmallRun, log, same_weights, small_run, weights
 from training.measure import accuracy_by_axiom, contributions
 from training.model import PreferenceNet, load_tokenizer
 
@@ -288,14 +294,23 @@ def test_pairs_that_are_all_equal_after_truncation_are_told(small, tmp_path):
     assert "the sides of all 1 training pairs are equal after truncation" in result.stderr
 
 
-def test_inputs_longer_than_the_base_reads_are_told(small, tmp_path):
-    long = small.variant("long")
-    text = long.recipe.read_text(encoding="utf-8")
-    long.recipe.write_text(text.replace("max_tokens = 32", "max_tokens = 65"), encoding="utf-8")
-    result = long.train(tmp_path / "run")
-    assert result.exit_code == 1
-    assert "encoding.max_tokens is 65; this base reads at most 64" in result.output
+@pytest.mark.parametrize(("kind", "most"), [("bert", 64), ("roberta", 40), ("mpnet", 512)])
+def test_inputs_longer_than_the_base_reads_are_told(small, tmp_path, kind, most):
+    """RoBERTa and MPNet pad with 1, and have two positions that no token gets."""
+    base = small.folder / "base"
+    if kind != "bert":
+        base = write_family_base(tmp_path / "base", "mpnet-base", [" ".join((*GOOD, *BAD, *NOISE))], small=True)
+    if kind == "roberta":
+        sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+        config = RobertaConfig(vocab_size=500, max_position_embeddings=most + 2, num_labels=1, **sizes)
+        RobertaForSequenceClassification(config).save_pretrained(base)
+    run = small.variant(kind, base=base)
+    text = run.recipe.read_text(encoding="utf-8")
+    run.recipe.write_text(text.replace("max_tokens = 32", f"max_tokens = {most + 1}"), encoding="utf-8")
+    fails(run.train(tmp_path / "run"), f"encoding.max_tokens is {most + 1}; this base reads at most {most}: ")
     assert not (tmp_path / "run").exists()
+    run.recipe.write_text(text.replace("max_tokens = 32", f"max_tokens = {most}"), encoding="utf-8")
+    assert run.train(tmp_path / "run", "--max-steps", 1).exit_code == 0
 
 
 def test_without_torch_the_extra_is_named(small, tmp_path):

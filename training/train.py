@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -340,15 +341,23 @@ def _check_length(net: PreferenceNet, tokens: int) -> None:
         net: on the CPU, where this is an error; on a GPU it would be the end of the process's work there.
         tokens: of the longest input.
     """
-    ids = torch.ones(1, tokens, dtype=torch.long)
+    error = _unread(net, tokens)
+    if error is not None:
+        most = bisect_left(range(1, tokens), True, key=lambda fewer: _unread(net, fewer) is not None)
+        raise InputError(f"encoding.max_tokens is {tokens}; this base reads at most {most}: {one_line(error)}")
+
+
+def _unread(net: PreferenceNet, tokens: int) -> Exception | None:
+    """Return the error with which a network refuses an input of so many tokens, None where it reads it."""
+    mask = torch.ones(1, tokens, dtype=torch.long)
+    # RoBERTa, XLM-R and MPNet pad with 1, and count no positions of padding.
+    ids = torch.zeros_like(mask) if getattr(net.config, "pad_token_id", None) == 1 else mask
     try:
         with torch.inference_mode():
-            net(ids, torch.ones_like(ids), torch.zeros_like(ids))
+            net(ids, mask, torch.zeros_like(mask))
     except (IndexError, RuntimeError) as error:
-        most = getattr(net.config, "max_position_embeddings", "fewer")
-        raise InputError(
-            f"encoding.max_tokens is {tokens}; this base reads at most {most}: {one_line(error)}"
-        ) from None
+        return error
+    return None
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
