@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -208,6 +209,23 @@ def test_rungs_can_be_chosen_and_others_join_them(small: SmallRun, tmp_path: Pat
     assert list(results(out)["rungs"]) == ["start", "0", "all"]
     assert before.items() < times(out).items()
     fails_late(run(small, out, "--rungs", "0", "--pairs", "20"), "run 0-seed3 is of other pairs", "or a new folder")
+
+
+def test_a_rung_may_lack_pairs_that_the_objective_names(small: SmallRun, tmp_path: Path) -> None:
+    """A weight for an axiom of ready pairs is no typo where only other rungs are trained on them."""
+    ready = [replace(pair, axiom="judge") for pair in labels(Random(6), 60)]
+    write_pairs(small.folder / "data" / "ready.jsonl", ready)
+    text = small.recipe.read_text().replace("[data]\n", '[data]\npairs = ["ready.jsonl"]\n')
+    recipe = tmp_path / "ready.toml"
+    recipe.write_text(f"{text}[objective.weights]\njudge = 0.5\n")
+    chosen = ("--seeds", 1, "--rungs", "human", "--pairs", 16)
+    result = run(small, tmp_path / "out", *chosen, recipe=recipe)
+    assert result.exit_code == 0, result.output
+    recipe.write_text(f"{text}[objective.weights]\njugde = 0.5\n")
+    result = run(small, tmp_path / "typo", *chosen, recipe=recipe)
+    fails_late(
+        result, "objective.weights holds 'jugde', of which there are no pairs; allowed: human, judge, usefulness"
+    )
 
 
 def fails_late(result: Result, *messages: str) -> None:

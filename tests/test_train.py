@@ -294,6 +294,22 @@ def test_pairs_that_are_all_equal_after_truncation_are_told(small, tmp_path):
     assert "the sides of all 1 training pairs are equal after truncation" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        ({"weights": {"humen": 9.0}}, "objective.weights holds 'humen', of which there are no pairs"),
+        ({"margins": {"strength": 1.0, "usefullness": 5.0}}, "objective.margins holds 'usefullness', of which there"),
+    ],
+)
+def test_what_an_objective_gets_wrong_is_told_before_a_run_begins(small, tmp_path, objective, message):
+    result = small.variant("wrong", objective=objective).train(tmp_path / "run")
+    assert result.exit_code == 1
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith(f"error: {message}")
+    assert error.endswith("; allowed: human, usefulness")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("kind", "most"), [("bert", 64), ("roberta", 40), ("mpnet", 512)])
 def test_inputs_longer_than_the_base_reads_are_told(small, tmp_path, kind, most):
     """RoBERTa and MPNet pad with 1, and have two positions that no token gets."""

@@ -16,7 +16,7 @@ from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from tests.small_base import word_tokenizer
 from tests.small_run import NOISE, forum, labels
 from training.config import DataConfig, ObjectiveConfig
-from training.data import TEACHER_MARGIN, encode, load
+from training.data import TEACHER_MARGIN, check_axioms, encode, load
 
 CONFIG = {"labels": ("labels.jsonl",), "axioms": ("human",)}
 
@@ -131,6 +131,15 @@ def test_a_limit_of_what_there_is_none_of_is_refused(folder, limit):
         read(folder, pairs=("more.jsonl",), limits={limit: 7, "usefulness": 5})
     allowed = "allowed: human, human/demo, human/other, human:way"
     assert str(error.value) == f"data.limits holds '{limit}', of which there are no pairs; {allowed}"
+
+
+def test_an_objective_may_name_axioms_of_ours_and_of_ready_pairs(folder):
+    write_pairs(folder / "more.jsonl", [pair(of_split("dev", Random(3)), axiom="judge")])
+    run = read(folder, pairs=("more.jsonl",))
+    named = {"human": 2.0, "judge": 0.5, "strength": 0.5, "distilled": 1.0}  # the last two are none of these pairs'
+    check_axioms(ObjectiveConfig(weights=named, margins=named), run)
+    with pytest.raises(InputError, match=r"holds 'judged ', of which there are no pairs; allowed: human, judge$"):
+        check_axioms(ObjectiveConfig(margins={"judged ": 1.0}), run)
 
 
 def test_without_pairs_no_limit_is_blamed(folder):

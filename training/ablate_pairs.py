@@ -43,13 +43,15 @@ def pool(recipe: Recipe, data_folder: Path, folder: Path, say: Callable[[str], N
 
     Raises:
         FileFormatError: a file is missing or malformed.
-        InputError: no pairs are built, or the folder holds those of another recipe or other files.
+        InputError: no pairs are built, the objective names what there are none of, or the folder holds those of
+            another recipe or other files.
     """
     whole = replace(recipe, data=replace(recipe.data, limits={}), distil=DistilConfig())
     kept = RunFolder(folder, whole)
     run = kept.begun()
     if run is None:
         run = data.load(whole.data, data_folder, whole.seed, say)
+        data.check_axioms(whole.objective, run)
         kept.begin(run)
     else:
         data.check_same_files(run, whole.data, data_folder, folder)

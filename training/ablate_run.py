@@ -21,7 +21,8 @@ from prefmodel.errors import InputError, PrefModelError
 from prefmodel.evaluation import Scorer
 from prefmodel.files import sha256, whole_file, write_pairs
 from prefmodel.types import PreferencePair, Question
-from training.config import DataConfig, DistilConfig
+from training.config import DataConfig, DistilConfig, ObjectiveConfig
+from training.data import WITHOUT_PAIRS
 from training.measure import contributions
 from training.model import PreferenceNet
 from training.recipe import Recipe
@@ -54,7 +55,7 @@ def trained(recipe: Recipe, pairs: Sequence[PreferencePair], folder: Path, name:
     file, out = folder / "pairs" / f"{name}.jsonl.gz", folder / "runs" / name
     options = replace(recipe.train, keep="last", group_questions=False, eval_every=NEVER)
     ready = DataConfig(pairs=(file.name,), axioms=())
-    own = replace(recipe, data=ready, distil=DistilConfig(), train=options)
+    own = replace(recipe, data=ready, distil=DistilConfig(), train=options, objective=_known(recipe.objective, pairs))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_pairs(file, pairs)  # the same pairs give the same bytes
     if not (out / RESULT).exists():
@@ -70,6 +71,13 @@ def trained(recipe: Recipe, pairs: Sequence[PreferencePair], folder: Path, name:
             "allowed: --pairs, --labels and RECIPE as they were, or a new folder"
         )
     return facts
+
+
+def _known(goal: ObjectiveConfig, pairs: Sequence[PreferencePair]) -> ObjectiveConfig:
+    """Return an objective without axioms of ready pairs that a rung has none of: a run would take them for typos."""
+    kept = {pair.axiom for pair in pairs}.union(WITHOUT_PAIRS)
+    margins, weights = ({k: v for k, v in table.items() if k in kept} for table in (goal.margins, goal.weights))
+    return replace(goal, margins=margins, weights=weights)
 
 
 def start_net(recipe: Recipe) -> PreferenceNet:

@@ -21,6 +21,10 @@ from prefmodel.overlap import Exclusions, QuestionIndex
 from prefmodel.types import CONTRIBUTIONS, PreferencePair, Question
 from training.config import DataConfig, ObjectiveConfig
 
+DISTILLED = "distilled"
+"""What stands for the axiom of pairs that teachers label."""
+WITHOUT_PAIRS = (*NAMES, DISTILLED)
+"""Axioms that an objective may name though there are no pairs of them: a recipe is for data of many kinds."""
 TEACHER_MARGIN = "teacher_margin"
 """Entry of a distilled pair's provenance: score of the chosen minus that of the rejected answer, by its teachers."""
 
@@ -146,6 +150,18 @@ def check_same_files(
     ]
     if now != began:
         raise InputError(f"output is {out}, where a run with other data began; allowed: a new folder")
+
+
+def check_axioms(objective: ObjectiveConfig, run: RunData) -> None:
+    """Raise InputError when an objective names what is the axiom of no pairs, unless it is in `WITHOUT_PAIRS`."""
+    seen = dict.fromkeys(pair.axiom for pair in (*run.train, *run.dev, *run.test))
+    for table in ("margins", "weights"):
+        for name in getattr(objective, table):
+            if name not in seen and name not in WITHOUT_PAIRS:
+                allowed = ", ".join(sorted(seen))
+                raise InputError(
+                    f"objective.{table} holds {shown(name)}, of which there are no pairs; allowed: {allowed}"
+                )
 
 
 def _used(config: DataConfig) -> tuple[str, ...]:

@@ -22,13 +22,10 @@ from prefmodel.overlap import Exclusions, QuestionIndex
 from prefmodel.splits import split_of
 from prefmodel.types import PreferencePair, Thread
 from training.config import DistilConfig
-from training.data import TEACHER_MARGIN, RunData, described, files
+from training.data import DISTILLED, TEACHER_MARGIN, RunData, described, files
 from training.recipe import Recipe
 from training.run_folder import DISTIL
 from training.teacher import Teacher, kept_scores
-
-DISTILLED = "distilled"
-"""What stands for the axiom of pairs that teachers label."""
 
 
 def with_distilled(run: RunData, recipe: Recipe, folder: str | Path, out: Path, say: Callable[[str], None]) -> RunData:

@@ -167,6 +167,7 @@ class Run:
 
     def _built(self, folder: str | Path) -> data.RunData:
         run = data.load(self.recipe.data, folder, self.recipe.seed, self.say)
+        data.check_axioms(self.recipe.objective, run)
         if self.recipe.distil.teachers:
             from training.distil import with_distilled
 
