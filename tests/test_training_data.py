@@ -16,7 +16,7 @@ from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from tests.small_base import word_tokenizer
 from tests.small_run import NOISE, forum, labels
 from training.config import DataConfig, ObjectiveConfig
-from training.data import TEACHER_MARGIN, check_axioms, encode, load
+from training.data import TEACHER_MARGIN, check_axioms, check_margins, encode, load
 
 CONFIG = {"labels": ("labels.jsonl",), "axioms": ("human",)}
 
@@ -140,6 +140,17 @@ def test_an_objective_may_name_axioms_of_ours_and_of_ready_pairs(folder):
     check_axioms(ObjectiveConfig(weights=named, margins=named), run)
     with pytest.raises(InputError, match=r"holds 'judged ', of which there are no pairs; allowed: human, judge$"):
         check_axioms(ObjectiveConfig(margins={"judged ": 1.0}), run)
+
+
+def test_a_hinge_needs_margins():
+    goal = ObjectiveConfig(loss="hinge", margins={"judge": 0.5}, weights={"verified": 0.0})
+    of = {"own": {"margin": 0.5}, "judge": {}, "invariance": {"target": 0.5}, "verified": {}}
+    pairs = [pair("Why?", axiom=axiom, **fields) for axiom, fields in of.items()]
+    check_margins(goal, pairs)  # one has its own, one the objective's, one costs |d|, one nothing
+    bare = [pair("Why?"), pair("Why?", axiom="distilled", target=0.7)]
+    check_margins(ObjectiveConfig(), bare)
+    with pytest.raises(InputError, match=r"there are pairs without margin of distilled, human; allowed: "):
+        check_margins(goal, [*pairs, *bare])
 
 
 def test_without_pairs_no_limit_is_blamed(folder):

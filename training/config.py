@@ -69,7 +69,7 @@ class ObjectiveConfig:
     """What a pair costs; the terms are in `training.objectives`, each with its equation and source.
 
     Args:
-        loss: "bradley-terry" or "hinge".
+        loss: "bradley-terry", or "hinge", which teaches nothing of pairs without margin: a run with such is refused.
         label_smoothing: share of labels that are taken for wrong, below .5.
         margin_scale: factor on the margins of the pairs.
         margins: margin in logits of all pairs of an axiom, in place of their own; `margin_scale` applies to it.

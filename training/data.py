@@ -164,6 +164,29 @@ def check_axioms(objective: ObjectiveConfig, run: RunData) -> None:
                 )
 
 
+def check_margins(objective: ObjectiveConfig, pairs: Iterable[PreferencePair]) -> None:
+    """Raise InputError when a hinge has training pairs that it teaches nothing: one side better, and no margin.
+
+    A model that scores all answers alike costs nothing on these, and has no gradient.
+    """
+    if objective.loss != "hinge":
+        return
+    bare = {
+        pair.axiom
+        for pair in pairs
+        if pair.target != 0.5 and not _margin(pair, objective) and objective.weights.get(pair.axiom, 1.0)
+    }
+    if bare:
+        raise InputError(
+            f"objective.loss is 'hinge', and there are pairs without margin of {', '.join(sorted(bare))}; "
+            "allowed: objective.margins (times objective.margin_scale) above 0 for each, or 'bradley-terry'"
+        )
+
+
+def _margin(pair: PreferencePair, objective: ObjectiveConfig) -> float:
+    return objective.margins.get(pair.axiom, pair.margin) * objective.margin_scale
+
+
 def _used(config: DataConfig) -> tuple[str, ...]:
     return (*config.threads, *config.labels, *config.pairs)
 
@@ -185,7 +208,7 @@ def encode(
             good,
             bad,
             head=CONTRIBUTIONS.index(pair.principle or "general"),
-            margin=objective.margins.get(pair.axiom, pair.margin) * objective.margin_scale,
+            margin=_margin(pair, objective),
             target=pair.target,
             weight=objective.weights.get(pair.axiom, 1.0),
             log_ratio=math.log((len(pair.chosen) + 1) / (len(pair.rejected) + 1)),

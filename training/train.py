@@ -172,6 +172,7 @@ class Run:
             from training.distil import with_distilled
 
             run = with_distilled(run, self.recipe, folder, self.folder.path, self.say)
+        data.check_margins(self.recipe.objective, run.train)
         return run
 
     def _engine(self, pairs: Sequence[data.EncodedPair]) -> Engine:
