@@ -227,17 +227,29 @@ def test_a_run_with_another_recipe_is_refused(small, stopped):
     fails(small.train(out, "--seed", 5), f"output is {out}, where a run with another recipe began")
 
 
-def test_a_run_with_other_data_is_refused(small, stopped, tmp_path):
+@pytest.mark.parametrize("name", ["labels.jsonl.gz", "eval.jsonl"])
+def test_a_run_with_other_data_is_refused(small, stopped, tmp_path, name):
     out, _ = stopped
     other = tmp_path / "data"
     shutil.copytree(small.folder / "data", other)
-    pairs = list(read_pairs(other / "labels.jsonl.gz"))
-    write_pairs(other / "labels.jsonl.gz", reversed(pairs))
+    pairs = list(read_pairs(other / name))
+    write_pairs(other / name, reversed(pairs))
     before = log(out)
     result = small.train(out, "--data", other)
     assert result.exit_code == 1
     assert f"error: output is {out}, where a run with other data began" in result.stderr
     assert log(out) == before
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(small, stopped):
+    """Its report has no hashes of excluded files."""
+    out, _ = stopped
+    report = json.loads((out / "data.json").read_text())
+    [excluded] = report.pop("excluded")
+    assert [excluded["file"]] == report["excluded_files"]
+    assert excluded["sha256"] == sha256(small.folder / "data" / "eval.jsonl")
+    (out / "data.json").write_text(json.dumps(report))
+    assert small.train(out, "--max-steps", 1).exit_code == 0
 
 
 def test_a_foreign_folder_is_refused(small, tmp_path):

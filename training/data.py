@@ -21,6 +21,8 @@ from prefmodel.overlap import Exclusions, QuestionIndex
 from prefmodel.types import CONTRIBUTIONS, PreferencePair, Question
 from training.config import DataConfig, ObjectiveConfig
 
+EXCLUDED = "excluded"
+"""Entry of a run's report: its excluded files with hashes. Of earlier versions there are their names alone."""
 DISTILLED = "distilled"
 """What stands for the axiom of pairs that teachers label."""
 WITHOUT_PAIRS = (*NAMES, DISTILLED)
@@ -117,6 +119,7 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
     report = {
         "files": [described(path, folder, config.licences) for path in used],
         "excluded_files": [str(path.relative_to(folder)) for path in excluded],
+        EXCLUDED: [described(path, folder, config.licences) for path in excluded],
         "pairs": {name: _by_axiom(part) for name, part in (("train", train), ("dev", dev), ("test", test))},
         "left_out": {
             "question or text of an excluded file": dict(counts.excluded),
@@ -142,12 +145,10 @@ def check_same_files(
         out: folder of the run.
         distilled: names of the files that its teachers labelled.
     """
-    began = run.report["files"] + run.report.get("distil", {}).get("files", [])
-    now = [
-        described(path, folder, config.licences)
-        for names in (_used(config), distilled)
-        for path in files(folder, names)
-    ]
+    report = run.report
+    began = report["files"] + report.get("distil", {}).get("files", []) + report.get(EXCLUDED, [])
+    names = [*_used(config)], distilled, config.exclude if EXCLUDED in report else ()
+    now = [described(path, folder, config.licences) for part in names for path in files(folder, part)]
     if now != began:
         raise InputError(f"output is {out}, where a run with other data began; allowed: a new folder")
 
