@@ -1,5 +1,7 @@
 """Measuring: order, modes and precision of the contributions, and accuracy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -85,6 +87,10 @@ def test_the_accuracy_is_that_of_the_summed_contributions(net, encoder):
 
     pairs = [labelled(best, worst, "one"), labelled(worst, best, "two"), labelled(best, worst, "two")]
     pairs.append(labelled(best, best, "three"))
+    # None of these says that its chosen side is better.
+    pairs += [
+        replace(labelled(worst, best, axiom), target=t) for axiom, t in (("one", 0.5), ("one", 0.0), ("four", 0.5))
+    ]
     assert accuracy_by_axiom(net, encoder, pairs, 64) == {"one": 1.0, "two": 0.5, "three": 0.5}
 
 

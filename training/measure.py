@@ -55,13 +55,14 @@ def accuracy_by_axiom(
     Args:
         net: gives the score, the sum of its contributions.
         encoder: of its inputs.
-        pairs: may be none.
+        pairs: may be none; those whose target is .5 or less do not count, as in `evaluate_pairs`.
         batch_tokens: padded tokens of one batch.
         bfloat16: as for `contributions`.
 
     Raises:
         PrefModelError: a score is infinite or not a number.
     """
+    pairs = [p for p in pairs if p.target > 0.5]
     questions = [p.question for p in pairs]
     sides = encoder.encode_batch(questions + questions, [p.chosen for p in pairs] + [p.rejected for p in pairs])
     scores = contributions(net, encoder, sides, batch_tokens, bfloat16).sum(1)

@@ -221,7 +221,7 @@ class Run:
                 }
                 if done % options.eval_every == 0 or done == len(steps):
                     entry["dev"] = self._accuracy(Scores(engine.net), looked_at)
-                    told = f"development accuracy {entry['dev']}" if looked_at else f"loss {found.loss:.3f}"
+                    told = f"development accuracy {entry['dev']}" if entry["dev"] else f"loss {found.loss:.3f}"
                     self.say(f"step {done} of {len(steps)}, {seconds:.0f} s, {told}")
                     progress = self._look(engine, progress, entry["dev"])
                 elif done % 10 == 0 and not shown:
