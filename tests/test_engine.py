@@ -75,6 +75,14 @@ def test_how_an_update_is_computed_does_not_change_it(pairs, encoder, settings):
     same(updated(pairs, encoder, replace(PLAIN, **{"precision": "float32", **settings})), expected)
 
 
+def test_a_clip_of_zero_is_none(pairs, encoder):
+    free, wide, narrow = (updated(pairs, encoder, replace(PLAIN, clip=clip)) for clip in (0, 1e9, 0.01))
+    same(free, wide)
+    assert free[0].norm == pytest.approx(narrow[0].norm)  # as it was before
+    assert torch.cat([g.flatten() for g in narrow[1].values()]).norm() == pytest.approx(0.01, rel=1e-3)
+    assert torch.cat([g.flatten() for g in free[1].values()]).norm() == pytest.approx(free[0].norm, rel=1e-3)
+
+
 def test_the_order_of_the_pairs_does_not_change_an_update(pairs, encoder):
     same(updated(pairs, encoder, step=[5, 2, 7, 0, 1, 6, 3, 4]), updated(pairs, encoder))
 

@@ -162,7 +162,7 @@ class TrainConfig:
         head_learning_rate: peak, for the heads.
         warmup: share of the updates, below 1.
         weight_decay: of AdamW.
-        clip: largest norm of the gradient.
+        clip: largest norm of the gradient; 0 for any.
         dropout: in the encoder, below 1.
         start: factor on the classification layer that the base brings along.
         layers: keep so many of the base's lower layers, with fresh pooling and heads on top; 0 keeps all of them.

@@ -157,7 +157,7 @@ class Engine:
                 self.place.backward(cost * (processes / len(step)))
             total = total + cost.detach()
             found.append(differences)
-        norm = self.place.clip_grad_norm_(self.net.parameters(), self._config.clip)
+        norm = self.place.clip_grad_norm_(self.net.parameters(), self._config.clip or math.inf)
         return self._summed(total, torch.cat(found), norm, len(step))
 
     def apply(self) -> None:
