@@ -76,6 +76,21 @@ def test_the_loss_falls(finished):
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
+def test_every_update_teaches(finished, small, tmp_path):
+    rates = [entry["rate"] for entry in log(finished[0])]
+    assert min(rates) > 0
+    assert max(rates) == pytest.approx(2e-3, rel=0.01)
+    once = small.variant("once", epochs=1, step_pairs=1000, start=1.0)
+    assert once.train(tmp_path / "run").exit_code == 0
+    assert run_facts(tmp_path / "run")["updates"] == 1
+    begun, learned = (
+        load_file(small.folder / "base" / "model.safetensors"),
+        load_file(tmp_path / "run" / "model.safetensors"),
+    )
+    moved = [name for name in begun if not torch.equal(begun[name], learned[name])]
+    assert len(moved) > 20
+
+
 def test_the_log_has_a_line_for_each_update(finished):
     out, result = finished
     entries = log(out)

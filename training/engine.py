@@ -137,7 +137,7 @@ class Engine:
         Args:
             step: indices of its pairs.
             number: of the update, from 0: what masks are drawn by.
-            progress: share of the updates that are done, which sets the learning rate.
+            progress: how far the run is, 0 to 1, which sets the learning rate.
         """
         processes = self.place.num_processes
         shares = [share(step, self._lengths, rank, processes) for rank in range(processes)]

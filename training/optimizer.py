@@ -34,7 +34,7 @@ def learning_rate(peak: float, progress: float, warmup: float) -> float:
 
     Args:
         peak: the highest learning rate.
-        progress: share of the updates that are done, 0 to 1.
+        progress: how far the run is, 0 to 1.
         warmup: share of the updates, 0 to below 1.
 
     >>> learning_rate(1.0, 0.05, warmup=0.1), learning_rate(1.0, 1.0, warmup=0.1)

@@ -199,7 +199,9 @@ class Run:
         with tqdm(total=len(steps), initial=progress.step, unit="step", disable=not shown) as bar:
             while progress.step < stop and not self._any(ctrl_c.pressed):
                 began = time.perf_counter()
-                found = engine.update(steps[progress.step], progress.step, progress.step / len(steps))
+                # At neither end, where the learning rate is zero: an update there, maybe the only one, teaches nothing.
+                share = (progress.step + 1) / (len(steps) + 1)
+                found = engine.update(steps[progress.step], progress.step, share)
                 try:
                     watch.update(found.loss, found.norm, found.spread)
                 except TrainingStopped as error:
