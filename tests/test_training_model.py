@@ -18,6 +18,7 @@ from transformers import (
 from prefmodel.errors import BundleError
 from prefmodel.types import CONTRIBUTIONS
 from tests.small_base import small_bert, write_base
+from training.length import Length
 from training.model import HEADS, PreferenceNet, load_tokenizer
 
 IDS = torch.tensor([[2, 5, 6, 3, 7, 8, 3], [2, 6, 5, 3, 9, 3, 0]])
@@ -165,6 +166,15 @@ def test_a_teacher_gives_the_bases_own_score(base):
     torch.testing.assert_close(taught[0] - taught[1], 0.5 * (logits[0] - logits[1]))
     assert not teacher.training
     assert not any(p.requires_grad for p in teacher.parameters())
+
+
+def test_a_teacher_of_ours_keeps_its_contributions(tmp_path):
+    """Its relevance is one of them, not its whole score."""
+    net = with_random_heads(small_bert(11))
+    net.length = Length(0.5, 1.0)
+    net.save(tmp_path)
+    taught = outputs(PreferenceNet.teacher(tmp_path, start=0.5))
+    torch.testing.assert_close(taught, 0.5 * outputs(net.eval())[:, : len(CONTRIBUTIONS)])
 
 
 def test_a_base_without_a_classification_layer_is_no_teacher(tmp_path):

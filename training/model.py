@@ -153,16 +153,21 @@ class PreferenceNet(nn.Module):
         """Load a model that is to be learned from, in evaluation mode; its contribution `relevance` is what it knows.
 
         Args:
-            base: a folder, or the name of a model on the Hub, with a classification layer of its own.
-            start: factor on that layer.
+            base: a folder, or the name of a model on the Hub, with a classification layer of its own, whose whole score
+                counts as relevance; a checkpoint of ours brings its contributions along, without `length`.
+            start: factor on that layer, or on the heads.
 
         Raises:
             BundleError: there is no such model, or it brings no classification layer along.
         """
-        classifier, missing = _load(base)
-        net = cls(classifier, start=start)
-        if f"{net._last}.weight" in missing:
-            raise BundleError(f"{base} has no classification layer of its own, which a teacher needs")
+        heads = _heads(Path(base))
+        if heads is None:
+            classifier, missing = _load(base)
+            net = cls(classifier, start=start)
+            if f"{net._last}.weight" in missing:
+                raise BundleError(f"{base} has no classification layer of its own, which a teacher needs")
+        else:
+            net = cls._with_heads(base, Heads(heads.weight * start, heads.bias * start))
         return net.eval().requires_grad_(False)
 
     @classmethod
