@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from prefmodel.encoding import EncodingConfig, PairEncoder
 from prefmodel.errors import InputError
 from tests.small_base import small_bert, word_tokenizer
 from tests.small_run import SmallRun, small_run
-from training.alike import read_alike
+from training.alike import read_alike, told_apart
 from training.config import TrainConfig
 from training.model import PreferenceNet, load_tokenizer
 
@@ -73,11 +74,36 @@ def test_every_form_of_a_word_that_a_tokenizer_knows() -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     net = PreferenceNet(small_bert(len(written) + 2))
     read_alike(net, tokenizer, ["he she"])
+    assert told_apart(tokenizer, ["he she"]) == ["She"]
     weight = net.classifier.get_input_embeddings().weight
     of = {token: weight[i] for i, token in enumerate(written)}
     for one, other in (("he", "she"), ("Ġhe", "Ġshe"), ("He", "She")):
         assert torch.equal(of[one], of[other])
     assert not torch.equal(of["ĠHe"], of["He"])  # "ĠShe" is none of its tokens, so nothing is like it
+
+
+def test_words_become_alike_in_a_form_that_not_all_have() -> None:
+    words = {word: i for i, word in enumerate(["?", "him", "his", "her", "Her", "Him", "HIS", "…"])}
+    tokenizer = Tokenizer(models.WordLevel(words, "?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    net = PreferenceNet(small_bert(len(words)))
+    read_alike(net, tokenizer, ["him his her"])
+    weight = net.classifier.get_input_embeddings().weight
+    same = {(a, b) for a in words for b in words if a < b and torch.equal(weight[words[a]], weight[words[b]])}
+    assert same == {("Her", "Him"), ("her", "him"), ("her", "his"), ("him", "his")}
+    assert told_apart(tokenizer, ["him his her"]) == ["His"]
+
+
+def test_a_run_says_which_words_stay_apart(tmp_path: Path) -> None:
+    run = small_run(tmp_path)
+    path = run.folder / "base" / "tokenizer.json"
+    cased = json.loads(path.read_text()) | {"normalizer": None}
+    cased["model"]["vocab"]["Clear"] = cased["model"]["vocab"].pop("word59")
+    path.write_text(json.dumps(cased))
+    done = run.variant("alike", alike=["clear exact"]).train(tmp_path / "run", "--max-steps", 1)
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.stderr.splitlines() if "alike" in line]
+    assert told == ["train.alike: no token of their own, and so told apart still: Exact"]
 
 
 def test_the_other_words_stay_as_they_were() -> None:

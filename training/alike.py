@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from tokenizers import Tokenizer
@@ -10,15 +10,17 @@ from tokenizers import Tokenizer
 from prefmodel.errors import InputError
 from training.model import PreferenceNet
 
-FORMS = ("{}", " {}")
-"""A word at the beginning of a text and inside it; many tokenizers tell these apart, and those with a capital too."""
+BEFORE = ("", "a ")
+"""What stands before a word: many tokenizers tell words inside a text from those that begin it."""
 
 
 def read_alike(net: PreferenceNet, tokenizer: Tokenizer, groups: Sequence[str]) -> None:
     """Give the words of each group the mean of their embeddings, so that swapping them changes no score at all.
 
-    It holds for as long as the embeddings are not trained. Source: the neutralising of embeddings of arXiv 1607.06520,
-    in its simplest form.
+    They are taken as they are written and with a capital, at the beginning of a text and inside it. In each of these
+    forms words that the tokenizer leaves whole become alike; the others, which `told_apart` returns, stay apart. It
+    holds for as long as the embeddings are not trained. Source: the neutralising of embeddings of arXiv 1607.06520, in
+    its simplest form.
 
     Args:
         net: changed in place.
@@ -26,7 +28,8 @@ def read_alike(net: PreferenceNet, tokenizer: Tokenizer, groups: Sequence[str]) 
         groups: words of a group, with spaces between them, such as "he she".
 
     Raises:
-        InputError: a group has fewer than two words, words of another group, or such as this tokenizer takes apart.
+        InputError: a group has fewer than two words, words of another group, or no form in which this tokenizer leaves
+            them all whole.
 
     >>> from tokenizers import Tokenizer, models, pre_tokenizers
     >>> from transformers import BertConfig, BertForSequenceClassification
@@ -39,9 +42,6 @@ def read_alike(net: PreferenceNet, tokenizer: Tokenizer, groups: Sequence[str]) 
     >>> torch.equal(he, she), torch.equal(he, it)
     (True, False)
     """
-    tokenizer = Tokenizer.from_str(tokenizer.to_str())  # not the caller's
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     weight = net.classifier.get_input_embeddings().weight
     seen: set[str] = set()
     for group in groups:
@@ -51,20 +51,39 @@ def read_alike(net: PreferenceNet, tokenizer: Tokenizer, groups: Sequence[str]) 
         seen.update(words)
         if len(words) < 2:
             raise InputError(f"train.alike holds {group!r}; allowed: two words or more, with spaces between them")
-        rows = [*_rows(tokenizer, words)]
-        if not rows:
+        forms = _forms(tokenizer, words)
+        if all(None in form.values() for form in forms):
             raise InputError(f"train.alike holds {group!r}; allowed: words that the base's tokenizer leaves whole")
         with torch.no_grad():
-            for row in rows:
-                weight[row] = weight[row].mean(0)
+            for form in forms:
+                rows = [row for row in form.values() if row is not None]
+                weight[rows] = weight[rows].mean(0)
 
 
-def _rows(tokenizer: Tokenizer, words: Sequence[str]) -> Iterator[list[int]]:
-    """Yield the tokens of the words in each form in which each of them is a token of its own."""
-    for form in FORMS:
-        for written in (words, [word.capitalize() for word in words]):
-            found = [tokenizer.encode(form.format(word), add_special_tokens=False) for word in written]
-            # An unknown word is one token, too, but of another name.
-            known = (one.tokens[0].lower().endswith(word.lower()) for one, word in zip(found, words, strict=True))
-            if all(len(one) == 1 for one in found) and all(known):
-                yield [one.ids[0] for one in found]
+def told_apart(tokenizer: Tokenizer, groups: Sequence[str]) -> list[str]:
+    """Return the words of groups, as written or with a capital, that are no token, and so stay apart.
+
+    >>> from tokenizers import models, pre_tokenizers
+    >>> tokenizer = Tokenizer(models.WordLevel({"his": 0, "her": 1, "Her": 2, "?": 3}, "?"))
+    >>> tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    >>> told_apart(tokenizer, ["his her"])
+    ['His']
+    """
+    forms = [form for group in groups for form in _forms(tokenizer, group.split())]
+    return list(dict.fromkeys(word for form in forms for word, row in form.items() if row is None))
+
+
+def _forms(tokenizer: Tokenizer, words: Sequence[str]) -> list[dict[str, int | None]]:
+    """Return for each form the words with the rows of their embeddings, None for words that are no token in it."""
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())  # not the caller's
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    cases = words, [word.capitalize() for word in words]
+    return [{word: _row(tokenizer, before, word) for word in case} for before in BEFORE for case in cases]
+
+
+def _row(tokenizer: Tokenizer, before: str, word: str) -> int | None:
+    first, both = (tokenizer.encode(text, add_special_tokens=False) for text in (before.strip(), before + word))
+    # An unknown word is one token, too, but of another name.
+    known = both.tokens and both.tokens[-1].lower().endswith(word.lower())
+    return both.ids[-1] if known and len(both) == len(first) + 1 else None

@@ -170,7 +170,8 @@ class TrainConfig:
         keep_length: train with the contribution `length` of the base in the score, and leave it as it is: what a worse
             answer gains by length, the other contributions learn to take back.
         freeze_embeddings: leave the word embeddings as they are.
-        alike: words that the model shall not tell apart, such as "he she": see `training.alike`.
+        alike: words that the model shall not tell apart, such as "he she": see `training.alike`. A run says which of
+            them it does, since the base's tokenizer takes them apart.
         blend: how far the weights that are left behind go from the start to what was learned, 0 to 1. Between the two a
             model that was trained on knows what is new and forgets less (arXiv 2109.01903).
         precision: of products: "bfloat16", "float32", or "auto" for bfloat16 where the device has it in hardware.

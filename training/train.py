@@ -21,7 +21,7 @@ from prefmodel.encoding import PairEncoder
 from prefmodel.errors import InputError, PrefModelError, one_line
 from prefmodel.types import PreferencePair
 from training import data
-from training.alike import read_alike
+from training.alike import read_alike, told_apart
 from training.ctrl_c import CtrlC
 from training.engine import Engine, accelerator
 from training.left_behind import write_results
@@ -96,6 +96,8 @@ class Run:
         self.say: Callable[[str], None] = _say if self.place.is_main_process else _silent
         self.encoder = PairEncoder(load_tokenizer(recipe.base), recipe.encoding)
         self.net = self._begin()
+        if apart := told_apart(load_tokenizer(recipe.base), recipe.train.alike):
+            self.say(f"train.alike: no token of their own, and so told apart still: {', '.join(apart)}")
         _check_length(self.net, recipe.encoding.max_tokens)
         goal = recipe.objective
         self._masking = (
