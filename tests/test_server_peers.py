@@ -8,7 +8,9 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from prefmodel.bundle import Bundle
 from prefmodel.errors import InputError
+from prefmodel.rewards.openrlhf import OpenRLHFReward
 from prefmodel.server.openrlhf import question_and_answer
 from prefmodel.server.schemas import sigmoid
 from tests.command import BAD, GOOD, LONG, QUESTION
@@ -171,8 +173,8 @@ def test_get_reward(http, model, name):
     found = given(http.post("/get_reward", json=body))
     user = {"role": "user", "content": QUESTION}
     logit = model.score([{"role": "system", "content": SYSTEM[name]}, user] if name in SYSTEM else QUESTION, GOOD)
-    assert found["rewards"] == pytest.approx([logit], abs=1e-5)
-    assert found["scores"] == pytest.approx([sigmoid(logit)], abs=1e-5)
+    assert found["rewards"] == pytest.approx([logit / 1.5], abs=1e-5)
+    assert found["scores"] == pytest.approx([sigmoid(logit / 1.5)], abs=1e-5)
     assert found["extra_logs"] == {}
     if template != "{}":  # where there is markup, the prompt can be told from the answer without help
         del body["prompts"]
@@ -188,8 +190,21 @@ def test_empty_lists_of_a_second_server(http):
 def test_an_empty_answer_has_a_reward(http, model):
     body = {"query": [f"{QUESTION}</s>", f"{QUESTION} {GOOD}</s>"], "prompts": [QUESTION] * 2, "labels": ["", ""]}
     found = given(http.post("/get_reward", json=body))
-    assert found["rewards"] == pytest.approx([-5.0 * 1.5, model.score(QUESTION, GOOD)], abs=1e-5)
+    assert found["rewards"] == pytest.approx([-5.0, model.score(QUESTION, GOOD) / 1.5], abs=1e-5)
     assert found["scores"] == pytest.approx([sigmoid(reward) for reward in found["rewards"]])
+
+
+def test_the_server_rewards_as_the_file_does_and_pays_nothing_for_length():
+    """The default model has a contribution `length`, which people like and a policy would write for."""
+    reward = OpenRLHFReward(threads=1)
+    prompts = [QUESTION] * 3
+    queries = [f"{QUESTION} {GOOD}", f"{QUESTION} {GOOD} {LONG}", f"{QUESTION}</s>"]
+    expected = reward(queries, prompts)
+    with serving(Bundle.open().folder) as running:
+        found = given(running.http.post("/get_reward", json={"query": queries, "prompts": prompts}))
+    assert found["rewards"] == pytest.approx(expected["rewards"], abs=1e-4)
+    assert found["scores"] == pytest.approx(expected["scores"], abs=1e-4)
+    assert abs(expected["extra_logs"]["length"][1]) > 0.01  # so there is something to leave out
 
 
 def test_dialogues_keep_their_turns():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefmodel.bundle import Bundle
 from prefmodel.errors import InputError, shown
 from prefmodel.model import PreferenceModel, Scores
 from prefmodel.rewards.shaping import RewardConfig, Shaped, clipped, shape
@@ -161,9 +162,7 @@ def score_samples(model: PreferenceModel, samples: Sequence[Sample | InputError]
     place = np.array([i for i, _, _ in written], np.int64)
     questions, answers = [q for _, q, _ in written], [a for _, _, a in written]
     scored = model.score_batch(questions, answers)
-    rewarded, names = scored.scores, model.bundle.contributions
-    if LENGTH in names and not config.length:
-        rewarded = rewarded - scored.contributions[:, names.index(LENGTH)]
+    rewarded = scored.scores if config.length else without_length(scored, model.bundle)
     shaped = shape(rewarded, answers, questions, config, model.bundle.temperature)
     empty = np.zeros(len(samples), np.bool_)
     empty[[i for i, _, answer in good if not answer.strip()]] = True
@@ -173,6 +172,17 @@ def score_samples(model: PreferenceModel, samples: Sequence[Sample | InputError]
         values[i] = reward
     errors = [s if isinstance(s, InputError) else None for s in samples]
     return Rewards(values, errors, empty, place, scored, shaped, model.bundle.contributions)
+
+
+def without_length(scored: Scores, bundle: Bundle) -> NDArray[np.float32]:
+    """Return the scores less the contribution `length`, where the bundle has one; float32 [n], logits.
+
+    Args:
+        scored: n scores of the bundle's model, with their contributions.
+        bundle: says which contribution that is.
+    """
+    names = bundle.contributions
+    return scored.scores - scored.contributions[:, names.index(LENGTH)] if LENGTH in names else scored.scores
 
 
 def _check_groups(samples: Sequence[Sample | InputError]) -> None:

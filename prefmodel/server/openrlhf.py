@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from prefmodel.errors import InputError, shown
 from prefmodel.rewards.markup import answer_after, question_in
+from prefmodel.rewards.scorer import without_length
 from prefmodel.rewards.shaping import EMPTY
 from prefmodel.server.batcher import Batcher
 from prefmodel.server.checks import check_count, check_length, checked_question, checked_text
 from prefmodel.server.problems import Problem
-from prefmodel.server.schemas import LOGIT, SIGMOID, Many, OurError, errors, sigmoid, tell_cuts
+from prefmodel.server.schemas import Many, OurError, errors, sigmoid, tell_cuts
 from prefmodel.server.settings import Settings
 from prefmodel.types import Question
 
@@ -32,8 +34,11 @@ class RewardRequest(BaseModel):
 class RewardResponse(BaseModel):
     """The rewards, in the order of the queries."""
 
-    rewards: list[float] = Field(description=f"{LOGIT} An answer without text has {EMPTY:g} x temperature.")
-    scores: list[float] = Field(description=SIGMOID)
+    rewards: list[float] = Field(
+        description="The logit without the contribution `length`, over the temperature: a log-odds, as "
+        f"`RewardConfig()` gives. An answer without text has {EMPTY:g}."
+    )
+    scores: list[float] = Field(description="The sigmoid of the reward, 0 to 1.")
     extra_logs: dict[str, Any] = Field(default={}, description="Empty: trainers turn each value into a tensor.")
 
 
@@ -43,7 +48,7 @@ def router(batcher: Batcher, settings: Settings) -> APIRouter:
 
     @routes.post("/get_reward")
     async def get_reward(body: RewardRequest, response: Response) -> RewardResponse:
-        """Score the answers of an RL trainer. Gives logits as rewards and sigmoids as scores."""
+        """Score the answers of an RL trainer. Gives the rewards of `prefmodel.rewards`, and sigmoids as scores."""
         check_count(len(body.query), "query", settings)
         prompts = [""] * len(body.query) if body.prompts is None else body.prompts
         if len(prompts) != len(body.query):
@@ -51,7 +56,7 @@ def router(batcher: Batcher, settings: Settings) -> APIRouter:
             raise Problem(422, message, "prompts")
         # A policy may end at once, and the trainer needs a number for it: a floor. To score "…" in its place would put
         # silence above many a poor answer.
-        rewards = [EMPTY * batcher.bundle.temperature] * len(body.query)
+        rewards = [EMPTY] * len(body.query)
         questions, answers, places = [], [], []
         for i, (query, prompt) in enumerate(zip(body.query, prompts, strict=True)):
             field = f"prompts[{i}]" if body.prompts is not None else f"query[{i}]"
@@ -69,8 +74,10 @@ def router(batcher: Batcher, settings: Settings) -> APIRouter:
                 places.append(i)
         scored = await batcher.score(questions, answers)
         tell_cuts(scored, response)
-        for i, logit in zip(places, scored.scores.tolist(), strict=True):
-            rewards[i] = logit
+        # A policy that is paid for length learns to write it.
+        shaped = without_length(scored, batcher.bundle).astype(np.float64) / batcher.bundle.temperature
+        for i, reward in zip(places, shaped.tolist(), strict=True):
+            rewards[i] = reward
         return RewardResponse(rewards=rewards, scores=[sigmoid(reward) for reward in rewards])
 
     return routes
