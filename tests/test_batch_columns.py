@@ -8,7 +8,7 @@ import pytest
 from prefmodel.batch.columns import Additions, Columns
 from prefmodel.batch.run import Options, score_files
 from prefmodel.errors import InputError
-from prefmodel.files import read_rows, write_rows
+from prefmodel.files import read_pairs, read_rows, write_rows
 from tests.command import BAD, GOOD, LONG, QUESTION, fails
 
 USER = {"role": "user", "content": QUESTION}
@@ -103,8 +103,8 @@ def test_chosen_and_rejected(score, model, row, question, suffix):
     assert bad == []
     assert found["score_chosen"] == scored(model, question, GOOD)
     assert found["score_rejected"] == scored(model, question, BAD)
-    assert found["margin"] == found["score_chosen"] - found["score_rejected"] != 0
-    assert list(found) == [*row, "score_chosen", "score_rejected", "margin"]
+    assert found["score_margin"] == found["score_chosen"] - found["score_rejected"] != 0
+    assert list(found) == [*row, "score_chosen", "score_rejected", "score_margin"]
 
 
 def test_several_kinds_in_one_row(score, model):
@@ -157,7 +157,7 @@ def test_named_columns(score, model):
     assert found["scores"] == [scored(model, QUESTION, GOOD), scored(model, QUESTION, BAD)]
     assert "score" not in found
     [found], _ = score(row | {"a": GOOD, "b": BAD}, columns={"question": "q", "chosen": "a", "rejected": "b"})
-    assert found["margin"] == pytest.approx(model.score(QUESTION, GOOD) - model.score(QUESTION, BAD), abs=1e-5)
+    assert found["score_margin"] == pytest.approx(model.score(QUESTION, GOOD) - model.score(QUESTION, BAD), abs=1e-5)
     [found], _ = score({"q": "Why?", "messages": [USER, said(GOOD)]}, columns={"question": "q"})
     assert found["score"] == scored(model, "Why?", GOOD)
     _, [bad] = score({"question": QUESTION, "answer": GOOD}, row, columns={"answer": "reply"})
@@ -169,7 +169,7 @@ def test_named_columns_on_the_command_line(run, tmp_path):
     command = ["score", tmp_path / "in.jsonl", "--question-column", "q", "--chosen-column", "good"]
     fails(run(*command), "chosen is 'good' and rejected None; allowed: both or none")
     row = json.loads(run(*command, "--rejected-column", "bad").stdout)
-    assert list(row) == ["q", "good", "bad", "score_chosen", "score_rejected", "margin"]
+    assert list(row) == ["q", "good", "bad", "score_chosen", "score_rejected", "score_margin"]
 
 
 @pytest.mark.parametrize(
@@ -199,16 +199,17 @@ def test_rows_that_cannot_be_scored(score, row, reason):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_margins_of_training_pairs_stay_and_scoring_again_changes_nothing(run, tmp_path, suffix):
-    for row, name in (({}, "margin"), ({"margin": 0.5}, "score_margin")):
-        path = tmp_path / f"rows{suffix}"
-        write_rows(path, [{"question": QUESTION, "chosen": GOOD, "rejected": BAD, **row}])
-        for _ in range(3):
-            assert run("score", path, "-o", path, "--contributions", "--truncated").exit_code == 0
-            [(_, found)] = read_rows(path)
-            assert found[name] == found["score_chosen"] - found["score_rejected"]
-            assert found["margin"] == row.get("margin", found[name])
-            assert ("score_margin" in found) == (name == "score_margin")
+@pytest.mark.parametrize("own", [{}, {"margin": 0.5}])
+def test_scored_pairs_are_pairs_with_the_margin_they_had(run, tmp_path, suffix, own):
+    """Scoring them again changes nothing. A `score_margin` may be below 0, which the `margin` of a pair may not."""
+    path = tmp_path / f"rows{suffix}"
+    write_rows(path, [{"question": QUESTION, "chosen": c, "rejected": r, **own} for c, r in ((GOOD, BAD), (BAD, GOOD))])
+    for _ in range(3):
+        assert run("score", path, "-o", path, "--contributions", "--truncated").exit_code == 0
+        for _, found in read_rows(path):
+            assert found["score_margin"] == found["score_chosen"] - found["score_rejected"]
+    assert [pair.margin for pair in read_pairs(path)] == [own.get("margin", 0.0)] * 2
+    assert run("evaluate", path).exit_code == 0
 
 
 KINDS = {

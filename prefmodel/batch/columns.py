@@ -146,8 +146,8 @@ def texts_of(row: Row, columns: Columns | None = None) -> Texts:
 def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], additions: Additions) -> Row | None:
     """Return a row with what was computed for it, or None where none of its answers is kept.
 
-    A row gets `score`, `scores`, or `score_chosen`, `score_rejected` and `margin`, their difference in logits. Pairs
-    for training have a `margin` of their own, which stays; the difference is then called `score_margin`.
+    A row gets `score`, `scores`, or `score_chosen`, `score_rejected` and `score_margin`, their difference in logits.
+    The `margin` of a pair is another thing, the one that training asks for, and stays.
 
     Args:
         row: the columns.
@@ -161,7 +161,6 @@ def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], ad
     >>> with_scores(row, texts_of(row), one, ["general"], Additions(truncated=True))
     {'question': 'Why?', 'answer': 'Because.', 'question_cut': 0, 'score': 0.5, 'answer_cut': 3}
     """
-    own_margin = "margin" in row and ("score_chosen" not in row or "score_margin" in row)
     row, start = dict(row), 0
     if additions.truncated:
         row["question_cut"] = int(scores.question_cut[0]) if len(scores) else 0
@@ -189,7 +188,7 @@ def with_scores(row: Row, texts: Texts, scores: Scores, names: Sequence[str], ad
             row |= {name: found[0] for name, found in added.items()}
         start = stop
     if "chosen" in texts.columns:
-        row["score_margin" if own_margin else "margin"] = row["score_chosen"] - row["score_rejected"]
+        row["score_margin"] = row["score_chosen"] - row["score_rejected"]
     return row
 
 

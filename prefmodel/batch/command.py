@@ -51,8 +51,8 @@ def score(path: str | None, output: str | None, question: str | None, answer: st
 
     IN is a file (.jsonl, .jsonl.gz, .csv, .tsv, .parquet), a folder or a quoted glob of such files, or - for stdin.
     Rows have a question, and: one answer, which gives `score`; `answers`, which give `scores`; `chosen` and `rejected`,
-    which give `score_chosen`, `score_rejected` and `margin`. Texts may be messages with role and content, as trainers
-    have them. Other columns and the order of rows are kept.
+    which give `score_chosen`, `score_rejected` and `score_margin`. Texts may be messages with role and content, as
+    trainers have them. Other columns and the order of rows are kept.
 
     OUT appears whole or not at all; repeat a command that was stopped, and it goes on. Rows that cannot be scored go to
     OUT.errors.jsonl. Exit status: 0; 3 if some rows could not be scored; 1 for an error, after which OUT is as it was.
