@@ -69,6 +69,32 @@ def test_parquet_keeps_types(score, tmp_path):
     assert [f.type for f in found.drop_columns("score").schema] == [f.type for f in SCHEMA]
 
 
+VIEW = arrow.string_view()
+VIEWS = {
+    "question": (VIEW, arrow.large_string(), QUESTION),
+    "answer": (VIEW, arrow.large_string(), GOOD),
+    "raw": (arrow.binary_view(), arrow.large_binary(), b"\xff"),
+    "tags": (arrow.list_(VIEW), arrow.list_(arrow.large_string()), ["a", None]),
+    "two": (arrow.list_(VIEW, 2), arrow.list_(arrow.large_string(), 2), ["a", "b"]),
+    "meta": (arrow.struct({"a": arrow.large_list(VIEW)}), arrow.struct({"a": arrow.large_list(arrow.large_string())}),
+             {"a": ["b"]}),
+    "pairs": (arrow.map_(VIEW, VIEW), arrow.map_(arrow.large_string(), arrow.large_string()), [("a", "b")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_views_become_large_texts_and_bytes(score, tmp_path, count):
+    """As polars has them; pyarrow can take no rows of them."""
+    rows = [{name: value for name, (*_, value) in VIEWS.items()}] * count
+    schema = arrow.schema({name: kind for name, (kind, *_) in VIEWS.items()})
+    write_table(tmp_path / "in.parquet", arrow.Table.from_pylist(rows, schema))
+    found, bad, _ = score(tmp_path / "in.parquet", "out.parquet")
+    assert bad == []
+    assert [{name: row[name] for name in VIEWS} for row in found] == rows
+    kinds = {field.name: field.type for field in read_table(tmp_path / "out.parquet").schema}
+    assert {name: kinds[name] for name in VIEWS} == {name: kind for name, (_, kind, _) in VIEWS.items()}
+
+
 def test_parquet_types_that_other_formats_do_not_have(score, tmp_path):
     write_table(tmp_path / "in.parquet", arrow.Table.from_pylist([typed(1)], SCHEMA))
     [row], _, _ = score(tmp_path / "in.parquet")

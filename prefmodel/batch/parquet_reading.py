@@ -34,7 +34,8 @@ def read_parquet(index: int, source: Source, rows: int, skip: int, digest: str) 
             names, total = file.schema_arrow.names, file.metadata.num_rows
             if problem := repeated(names):
                 raise SourceError(f"{source.name}: {problem}")
-            for table in _tables(file, rows, skip) if total else [file.schema_arrow.empty_table()]:
+            for read in _tables(file, rows, skip) if total else [file.schema_arrow.empty_table()]:
+                table = _without_views(read)
                 end = max(end, skip) + table.num_rows
                 records, position = _records(table, end - table.num_rows + 1), source.bytes * end // max(1, total)
                 yield Chunk(index, source.name, records, end, whole, position, table, names)
@@ -58,6 +59,31 @@ def _tables(file: Any, rows: int, skip: int) -> Iterator[Any]:
             end += batch.num_rows
             if end > skip:
                 yield arrow.Table.from_batches([batch])
+
+
+def _without_views(table: Any) -> Any:
+    """Return a table with large texts and bytes in place of views, of which pyarrow can take no rows."""
+    fields = [field.with_type(_without_view(field.type)) for field in table.schema]
+    schema = arrow.schema(fields, table.schema.metadata)
+    return table if schema.equals(table.schema) else table.cast(schema)
+
+
+def _without_view(kind: Any) -> Any:
+    types = arrow.types
+    if types.is_string_view(kind):
+        return arrow.large_string()
+    if types.is_binary_view(kind):
+        return arrow.large_binary()
+    if types.is_map(kind):
+        return arrow.map_(_without_view(kind.key_type), _without_view(kind.item_type), kind.keys_sorted)
+    fields = [kind.field(i).with_type(_without_view(kind.field(i).type)) for i in range(kind.num_fields)]
+    if types.is_struct(kind):
+        return arrow.struct(fields)
+    if types.is_fixed_size_list(kind):
+        return arrow.list_(*fields, kind.list_size)
+    lists = {types.is_list: arrow.list_, types.is_large_list: arrow.large_list}
+    lists |= {types.is_list_view: arrow.list_view, types.is_large_list_view: arrow.large_list_view}
+    return next((make(*fields) for is_one, make in lists.items() if is_one(kind)), kind)
 
 
 def _records(table: Any, first: int) -> list[Record]:
