@@ -142,11 +142,33 @@ def test_lists_in_a_table_are_json(score, model, suffix):
     assert found["score_rejected"] == scored(model, [USER], BAD)
 
 
-def test_text_that_looks_like_json_is_text(score, model):
-    row = {"question": "[1, 2]", "answer": json.dumps([USER, said(GOOD)])}
-    for suffix in (".jsonl", ".csv"):
-        [found], _ = score(row, suffix=suffix)
-        assert found["score"] == scored(model, row["question"], row["answer"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": ASKED_BACK, "answer": GOOD},
+        {"prompt": ASKED_BACK, "completion": [said(GOOD)]},
+        {"question": ASKED_BACK, "answer": [said(GOOD)]},
+        {"prompt": ASKED_BACK, "chosen": [said(GOOD)], "rejected": [said(BAD)]},
+        {"prompt": QUESTION, "chosen": [USER, said(GOOD)], "rejected": [USER, said(BAD)]},
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_a_table_that_was_written_from_messages_gives_the_same_scores(run, tmp_path, row, suffix):
+    write_rows(tmp_path / "in.jsonl", [row])
+    first, again = tmp_path / f"first{suffix}", tmp_path / f"again{suffix}"
+    assert run("score", tmp_path / "in.jsonl", "-o", first).exit_code == 0
+    assert run("score", first, "-o", again).exit_code == 0
+    assert again.read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "answer"),
+    [(".jsonl", json.dumps([USER, said(GOOD)])), (".csv", '[{"name": "Faust"}]'), (".csv", "[]"), (".csv", "[why]")],
+)
+def test_text_that_looks_like_json_is_text(score, model, suffix, answer):
+    row = {"question": "[1, 2]", "answer": answer}
+    [found], _ = score(row, suffix=suffix)
+    assert found["score"] == scored(model, row["question"], row["answer"])
 
 
 def test_named_columns(score, model):

@@ -29,7 +29,7 @@ class Columns:
     `answers`, both `chosen` and `rejected`, or the last of `messages` if it is the assistant's. Questions are text or
     messages with role and content. Answers are text, messages of which the last is the assistant's, or, in `answers`,
     objects with `text`. Where `chosen` and `rejected` are whole dialogues, what they begin with alike is the question.
-    In CSV and TSV `messages`, `answers` and whole dialogues are JSON.
+    In CSV and TSV `answers` and messages, in whatever column, are JSON.
 
     Args:
         question: column of the question.
@@ -110,8 +110,13 @@ class Texts:
         return [text for texts in self.answers.values() for text in texts]
 
 
-def texts_of(row: Row, columns: Columns | None = None) -> Texts:
+def texts_of(row: Row, columns: Columns | None = None, cells: bool = False) -> Texts:
     """Return the question and the answers of a row.
+
+    Args:
+        row: the columns.
+        columns: which of them to read.
+        cells: all values are text, as in CSV and TSV.
 
     Raises:
         InputError: there is no question or no answer, or one of them is not what is allowed.
@@ -121,6 +126,8 @@ def texts_of(row: Row, columns: Columns | None = None) -> Texts:
     >>> texts_of({"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]}).answers
     {'answer': ['So.']}
     """
+    if cells:
+        row = {name: _messages_in(value) for name, value in row.items()}
     named = columns.named if columns else {}
     missing = next((name for name in named.values() if name not in row), None)
     if missing is not None:
@@ -255,6 +262,13 @@ def _listed(value: object) -> object:
         return json_value(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
     except ValueError:
         return value
+
+
+def _messages_in(cell: object) -> object:
+    """Return the messages that a cell of a table holds as JSON; what else looks like JSON may be an answer's text."""
+    listed = _listed(cell)
+    is_dialogue = isinstance(listed, list) and listed and all(isinstance(m, dict) and "role" in m for m in listed)
+    return listed if is_dialogue else cell
 
 
 def names_of(row: Row) -> str:

@@ -64,6 +64,7 @@ class Chunk:
         position: bytes of the source that were read up to there, about; for showing progress.
         table: the records as a `pyarrow.Table`, if the source is Parquet.
         columns: names of the columns, where the source says them before its rows.
+        cells: whether all values are text, as in CSV and TSV, where lists are JSON.
     """
 
     source: int
@@ -74,6 +75,7 @@ class Chunk:
     position: int
     table: Any = None
     columns: Sequence[str] = ()
+    cells: bool = False
 
 
 def read_chunks(index: int, source: Source, rows: int, skip: int = 0, digest: str = "") -> Iterator[Chunk]:
@@ -101,13 +103,15 @@ def read_chunks(index: int, source: Source, rows: int, skip: int = 0, digest: st
         yield from read_parquet(index, source, rows, skip, digest)
         return
     with _Text(source) as text:
-        records = _json_records(text) if source.suffix.startswith(".jsonl") else _table_records(text, source.suffix)
+        cells = not source.suffix.startswith(".jsonl")
+        records = _table_records(text, source.suffix) if cells else _json_records(text)
         end = sum(1 for _ in _taken(text, records, skip))
         if skip and (end < skip or text.digest() != digest):
             raise not_what_it_was(source, skip)
         while chunk := list(_taken(text, records, rows, CHUNK_BYTES)):
             end += len(chunk)
-            yield Chunk(index, source.name, chunk, end, text.digest(), text.position(), columns=text.columns)
+            place = end, text.digest(), text.position()
+            yield Chunk(index, source.name, chunk, *place, columns=text.columns, cells=cells)
         if not end:
             yield Chunk(index, source.name, [], 0, text.digest(), text.position(), columns=text.columns)
 

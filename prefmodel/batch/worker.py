@@ -135,7 +135,7 @@ class Worker:
         bad: list[Row] = []
         for place, record in enumerate(chunk.records):
             try:
-                good.append((place, *self._read(record)))
+                good.append((place, *self._read(record, chunk.cells)))
             except InputError as error:
                 if self._plan.strict:
                     stop = SourceError(f"{chunk.name}, line {record.line}: {error}")
@@ -184,10 +184,10 @@ class Worker:
             frozenset(replaced),
         )
 
-    def _read(self, record: Record) -> tuple[Row, Texts]:
+    def _read(self, record: Record, cells: bool) -> tuple[Row, Texts]:
         if record.row is None:
             raise InputError(str(record.problem))
-        texts = texts_of(record.row, self._plan.columns)
+        texts = texts_of(record.row, self._plan.columns, cells)
         if self._plan.additions.top_k is not None and "answers" not in texts.columns:
             raise InputError(f"columns are {names_of(record.row)}; allowed with top-k: answers")
         return record.row, texts
