@@ -45,6 +45,7 @@ def card(
     """
     from export.card import Measured, card
     from prefmodel.bundle import Bundle
+    from prefmodel.commands import print_text
     from prefmodel.errors import FileFormatError
     from prefmodel.files import whole_file
 
@@ -68,8 +69,8 @@ def card(
     )
     written = card(Bundle.open(model), measured)
     with whole_file(output) as temporary:
-        temporary.write_text(written, encoding="utf-8")
-    click.echo(output)
+        temporary.write_text(written, encoding="utf-8", errors="replace")
+    print_text(str(output))
 
 
 def _read(path: Path | None) -> str | None:

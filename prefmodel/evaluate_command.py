@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prefmodel.baselines import Likeness, bm25, longer, readability
-from prefmodel.commands import backend_option
+from prefmodel.commands import backend_option, print_text
 from prefmodel.cpus import usable_cpus
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
 from prefmodel.evaluation import FileResult, PooledResult, Scorer, evaluate_pairs, pool, position
@@ -113,9 +113,11 @@ def evaluate(
             if unfinished:
                 click.echo(f"not evaluated: {', '.join(unfinished)}", err=True)
             pooled = pool(list(results.values()), seed, temperatures, moved)
-            click.echo(FORMS[form](results, pooled, about))
-            if report is not None:
-                write_report(report, results, pooled, about)
+            try:  # neither is lost where the other cannot be written
+                if report is not None:
+                    write_report(report, results, pooled, about)
+            finally:
+                print_text(FORMS[form](results, pooled, about))
 
 
 class Reading:

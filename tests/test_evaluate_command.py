@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,7 @@ from prefmodel.files import write_pairs, write_rows
 from prefmodel.model import PreferenceModel
 from prefmodel.splits import SPLITS, split_of
 from prefmodel.types import PreferencePair
+from tests.command import COMMAND, process
 from tests.tiny_encoder import encoder_folder
 
 
@@ -250,3 +253,29 @@ def test_several_answers_to_a_question_give_curves(run, tmp_path):
     assert found["curves"]["ideal"][-1]["value"] == 1.0
     page = run(tmp_path / "many.jsonl", "--format", "html").stdout
     assert "How good the answer is that each picks among n, 12 questions of many." in page
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "json", "html"])
+def test_every_name_is_printed_whatever_the_terminal_knows(tiny_bundle, tmp_path, form):
+    """Names hold what no encoding has, and what that of a Windows terminal lacks."""
+    scenarios = [{**row, "scenario": ("\ud800 sky", "空")[i % 2]} for i, row in enumerate(rows(8))]
+    write_rows(tmp_path / "δ.jsonl", scenarios)
+    command = ("evaluate", tmp_path / "δ.jsonl", "--format", form, "--report", tmp_path, "--model", tiny_bundle)
+    done = process(*command, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    names = json.loads(done.stdout)["files"]["δ"]["by_scenario"] if form == "json" else done.stdout
+    assert "空" in names
+    assert " sky" in "".join(names)
+    if form == "html":
+        assert done.stdout.endswith("</html>\n\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_the_report_is_kept_where_nothing_can_be_printed(tiny_bundle, files, tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [*COMMAND, "evaluate", files[0], "--report", tmp_path / "report", "--model", tiny_bundle]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"results.json", "results.md"}

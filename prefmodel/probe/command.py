@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefmodel.commands import json_option, model_options
+from prefmodel.commands import json_option, model_options, print_text
 from prefmodel.probe.registry import PROBES, checked
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ def probe(
         text = json.dumps(table.as_json(report, about), ensure_ascii=False, allow_nan=False)
     else:
         text = table.as_markdown(report) if markdown else table.as_text(report)
-    click.echo(text.encode("utf-8", "replace"))
-    if plot is not None:
-        from prefmodel.probe.plot import draw
+    try:  # neither is lost where the other cannot be written
+        if plot is not None:
+            from prefmodel.probe.plot import draw
 
-        draw(report, plot)
+            draw(report, plot)
+    finally:
+        print_text(text)
 
 
 def _read(path: Path) -> list[PreferencePair]:
