@@ -17,6 +17,7 @@ from tqdm import tqdm
 from prefmodel.baselines import Likeness, bm25, longer, readability
 from prefmodel.commands import backend_option, print_text
 from prefmodel.cpus import usable_cpus
+from prefmodel.encoding import encodable
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
 from prefmodel.evaluation import FileResult, PooledResult, Scorer, evaluate_pairs, pool, position
 from prefmodel.files import format_of, sha256
@@ -180,7 +181,8 @@ def _evaluate(
 def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
     """Return the paths by the name that the table shows: the file's, or the whole path where names clash."""
     short = [path.name.removesuffix(format_of(path)) for path in paths]
-    named = {str(path) if short.count(name) > 1 else name: path for path, name in zip(paths, short, strict=True)}
+    names = [str(path) if short.count(name) > 1 else name for path, name in zip(paths, short, strict=True)]
+    named = dict(zip(map(encodable, names), paths, strict=True))  # matplotlib draws no other names
     if len(named) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
         raise InputError(f"PAIRS names {twice} twice; allowed: each file once")
@@ -191,7 +193,7 @@ def _bundles(model: str | None, compare: Sequence[str]) -> list[tuple[str, str |
     """Return (name in the table, bundle) of each model, the one to evaluate first."""
     short = [Path(bundle).name for bundle in compare]
     taken = ["model", "longer", "bm25", "readability", "embedding", *short]
-    names = [bundle if taken.count(name) > 1 else name for bundle, name in zip(compare, short, strict=True)]
+    names = [encodable(bundle if taken.count(name) > 1 else name) for bundle, name in zip(compare, short, strict=True)]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"--compare names {name} twice; allowed: each bundle once")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -268,6 +269,15 @@ def test_every_name_is_printed_whatever_the_terminal_knows(tiny_bundle, tmp_path
     assert " sky" in "".join(names)
     if form == "html":
         assert done.stdout.endswith("</html>\n\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names of files")
+def test_names_of_files_that_are_no_text_are_drawn(run, tmp_path):
+    path = tmp_path / os.fsdecode(b"a\xff.jsonl")
+    write_rows(path, rows(8))
+    result = run(path, "--format", "html")
+    assert result.exit_code == 0, result.stderr
+    assert "<td>a?</td>" in result.stdout
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
