@@ -24,6 +24,7 @@ TOKEN_VARIABLE = "PREFMODEL_TOKEN"
 @click.option("--max-rows", type=int, help="Rows of a request, turns of a dialogue.")
 @click.option("--max-chars", type=int, help="Characters of a text.")
 @click.option("--queue", type=int, metavar="TOKENS", help="Waiting work from which on requests get 503.")
+@click.option("--queue-bytes", type=int, metavar="BYTES", help="Bodies in memory from which on requests get 503.")
 @click.option("--batch", type=int, metavar="TOKENS", help="Work that is scored together.")
 @click.option("--wait", type=float, metavar="MS", help="How long a request waits for others to join it.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long a request may take.")
@@ -49,6 +50,7 @@ def serve(host: str, port: int, workers: int, token_file: str | None, name: str 
         "max_rows": options["max_rows"],
         "max_text_chars": options["max_chars"],
         "queue_tokens": options["queue"],
+        "queue_bytes": options["queue_bytes"],
         "batch_tokens": options["batch"],
         "wait_ms": options["wait"],
         "request_seconds": options["timeout"],

@@ -1,11 +1,11 @@
-"""What every request passes first: the token, the queue's bound, the body's size and time, a client that leaves."""
+"""What every request passes first: the token, bounds of what waits, the body's size and time, a client that leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,6 +29,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[], None], draining: Callable[[], bool]):
         self.app, self.settings, self.check_room, self.draining = app, settings, check_room, draining
         self._credentials = None if settings.token is None else f"Bearer {settings.token}".encode()
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,19 +41,39 @@ class Gate:
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await send(message)
 
-        try:
-            headers = dict(scope["headers"])
-            self._check_token(scope["path"], headers)
-            if scope["method"] != "POST":
-                await self.app(scope, receive, parting)
+        with self._counted() as count:
+            try:
+                headers = dict(scope["headers"])
+                self._check_token(scope["path"], headers)
+                if scope["method"] != "POST":
+                    await self.app(scope, receive, parting)
+                    return
+                self.check_room()
+                body = await self._body(headers, receive, count)
+            except Problem as problem:
+                await problem.response(scope["path"])(scope, receive, parting)
                 return
-            self.check_room()
-            body = await self._body(headers, receive)
-        except Problem as problem:
-            await problem.response(scope["path"])(scope, receive, parting)
-            return
-        if body is not None:
-            await self._until_the_client_leaves(scope, body, receive, parting)
+            if body is not None:
+                await self._until_the_client_leaves(scope, body, receive, parting)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[Callable[[int], None]]:
+        """Give a function that counts bytes of one body, which are in memory until the block ends."""
+        own = 0
+
+        def count(size: int) -> None:
+            nonlocal own
+            limit = self.settings.queue_bytes
+            if self._held + size > limit:
+                message = f"the bodies in memory have {self._held + size} bytes; allowed: {limit}"
+                raise Problem(503, message, "body", {"Retry-After": "1"})
+            own += size
+            self._held += size
+
+        try:
+            yield count
+        finally:
+            self._held -= own
 
     def _check_token(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._credentials is None or path in OPEN:
@@ -65,20 +86,20 @@ class Gate:
             message = f"the header Authorization is {what}; allowed: Bearer and the server's token"
             raise Problem(401, message, "Authorization", {"WWW-Authenticate": "Bearer"})
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, count: Callable[[int], None]) -> bytes | None:
         """Return the body, or None where the client left before it was there."""
         limit = self.settings.max_body_bytes
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > limit:
             raise self._too_large(int(length[:20]))
         try:
-            return await asyncio.wait_for(self._read(receive), self.settings.body_seconds)
+            return await asyncio.wait_for(self._read(receive, count), self.settings.body_seconds)
         except asyncio.TimeoutError:
             message = f"the body was not there after {self.settings.body_seconds:g} seconds; allowed: no longer"
             # What may still come of it is no request: the connection has to go.
             raise Problem(408, message, "body", {"Connection": "close"}) from None
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    async def _read(self, receive: Receive, count: Callable[[int], None]) -> bytes | None:
         chunks, size = [], 0
         while True:
             message = await receive()
@@ -88,6 +109,7 @@ class Gate:
             size += len(chunks[-1])
             if size > self.settings.max_body_bytes:
                 raise self._too_large(size)
+            count(len(chunks[-1]))
             if not message.get("more_body", False):
                 return b"".join(chunks)
 

@@ -22,6 +22,9 @@ class Settings:
         max_text_chars: characters of one text, or of all turns of one dialogue.
         queue_tokens: once so many tokens wait, further requests are turned away with 503. One request that was let
             in may exceed it.
+        queue_bytes: once bodies of so many bytes are in memory, whether they are still coming or wait for their
+            answer, the body that needs more gets 503. One body always has room: a lower value becomes
+            `max_body_bytes`.
         batch_tokens: tokens that are scored together. More of them waste less on padding; fewer let a newcomer wait
             less.
         wait_ms: milliseconds that a request waits for others to join it while nothing else is scored.
@@ -44,6 +47,7 @@ class Settings:
     max_rows: int = 512
     max_text_chars: int = 100_000
     queue_tokens: int = 65_536
+    queue_bytes: int = 64 * 1024 * 1024
     batch_tokens: int = 8_192
     wait_ms: float = 2.0
     request_seconds: float = 60.0
@@ -62,10 +66,12 @@ class Settings:
         self._whole("max_rows", 1, 1_000_000)
         self._whole("max_text_chars", 1, 1 << 30)
         self._whole("queue_tokens", 1, 1 << 40)
+        self._whole("queue_bytes", 1, 1 << 40)
         self._whole("batch_tokens", 1, 1 << 30)
         self._number("wait_ms", 0, 1_000)
         for name in ("request_seconds", "body_seconds", "shutdown_seconds"):
             self._number(name, 0.01, 86_400)
+        object.__setattr__(self, "queue_bytes", max(self.queue_bytes, self.max_body_bytes))
 
     def _whole(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)
@@ -80,5 +86,5 @@ class Settings:
     @property
     def limits(self) -> dict[str, int | float]:
         """Return what a client has to keep to, by name; `GET /info` tells it."""
-        names = ("max_body_bytes", "max_rows", "max_text_chars", "queue_tokens", "request_seconds")
+        names = ("max_body_bytes", "max_rows", "max_text_chars", "queue_tokens", "queue_bytes", "request_seconds")
         return {name: getattr(self, name) for name in names}
