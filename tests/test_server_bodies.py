@@ -128,9 +128,13 @@ def test_a_body_that_cannot_be_parsed(http, body):
     assert answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(
+    "kind", [None, "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+)
 def test_a_body_of_another_kind(http, kind):
-    refused(http.post("/score", content=json.dumps(ROW), headers={"Content-Type": kind}), "body is b'{")
+    answer = http.post("/score", content=json.dumps(ROW), headers={"Content-Type": kind} if kind else {})
+    refused(answer, f"the header Content-Type is {repr(kind) if kind else 'missing'}; allowed: application/json")
+    assert answer.json()["error"]["field"] == "Content-Type"
 
 
 @pytest.mark.parametrize("space", ["", " ", "\u3000\u2028\x85", "\u00a0\t\r\n"])

@@ -145,7 +145,8 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def of_schema(request: Request, error: RequestValidationError) -> Response:
-        return of_validation(error.errors(), error.body).response(request.url.path)
+        told = of_validation(error.errors(), error.body, request.headers.get("Content-Type"))
+        return told.response(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> Response:

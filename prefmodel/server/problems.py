@@ -58,11 +58,16 @@ class Problem(Exception):
         return {"error": {"type": self.kind, "message": self.message, "field": self.field}}
 
 
-def of_validation(errors: Sequence[Any], body: Any) -> Problem:
+def of_validation(errors: Sequence[Any], body: Any, content_type: str | None = "application/json") -> Problem:
     """Return the problem that a request's body does not fit its schema.
 
     Of several errors (a value that fits no member of a union has one for each) those that lie deepest in the body are
     told, because they say most.
+
+    Args:
+        errors: what pydantic found.
+        body: what the request's JSON stands for; bytes where it was not read as JSON, for its content type.
+        content_type: the header.
 
     >>> errors = [{"loc": ("body", "question", "str"), "input": 5, "type": "string_type", "msg": "Input ..."}]
     >>> of_validation(errors, {"question": 5}).message
@@ -71,6 +76,9 @@ def of_validation(errors: Sequence[Any], body: Any) -> Problem:
     if errors[0]["type"] == "json_invalid":  # its input is an empty object, whatever came
         position, reason = errors[0]["loc"][-1], errors[0]["ctx"]["error"]
         return Problem(422, f"body is no JSON at character {position}: {reason}", "body")
+    if isinstance(body, bytes):
+        what = "missing" if content_type is None else shown(content_type)
+        return Problem(422, f"the header Content-Type is {what}; allowed: application/json", "Content-Type")
     parts = max((_place(error, body) for error in errors), key=len)
     told = [error for error in errors if _place(error, body) == parts]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".") or "body"
