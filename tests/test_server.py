@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -44,11 +45,11 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(bundle, *arguments, token: str | None = None) -> Iterator[Serving]:
+def serving(bundle, *arguments, token: str | None = None, cwd: Path | None = None) -> Iterator[Serving]:
     """Run `prefmodel serve` on a free port of this machine until the block ends."""
     command = [*COMMAND, "serve", "--model", bundle, "--threads", 1, "--port", 0, "--name", "tiny", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | ({"PREFMODEL_TOKEN": token} if token else {})
-    process = subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(list(map(str, command)), env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stderr.readline()
         url = re.search(r"http://[\d.]+:\d+", line)
@@ -377,6 +378,11 @@ def test_wrong_arguments_are_told_in_a_line(run, tmp_path, server):
     fails(run("serve", "--token-file", tmp_path / "none"), "--token-file is ")
     fails(run("serve", "--port", server.url.rpartition(":")[2]), "host and port are 127.0.0.1 and ", "in use")
     fails(run("serve", "--port", 0, model=tmp_path), "not a bundle")
+
+
+def test_a_server_is_called_by_its_folder(tiny_bundle):
+    with serving(".", "--name", "", cwd=tiny_bundle) as running:
+        assert given(running.http.get("/info"))["model"] == "tiny"
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn", "prometheus_client"])

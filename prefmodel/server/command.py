@@ -44,7 +44,7 @@ def serve(host: str, port: int, workers: int, token_file: str | None, name: str 
     from prefmodel.server.settings import Settings
 
     given = {
-        "model_name": name or (Path(options["model"]).name if options["model"] else None),
+        "model_name": name or _name_of(options["model"]),
         "token": _token(token_file),
         "max_body_bytes": options["max_body"],
         "max_rows": options["max_rows"],
@@ -77,6 +77,11 @@ def serve(host: str, port: int, workers: int, token_file: str | None, name: str 
     bound.close()
     with listen(host, port, shared=True):
         run_workers(job, workers)
+
+
+def _name_of(model: str | None) -> str | None:
+    """Return the last part of a model's name, or of its folder's whole path: "." has no name of its own."""
+    return os.path.basename(os.path.abspath(model)) or None if model else None
 
 
 def _token(path: str | None) -> str | None:
