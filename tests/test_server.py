@@ -378,6 +378,7 @@ def test_wrong_arguments_are_told_in_a_line(run, tmp_path, server):
     fails(run("serve", "--token-file", tmp_path / "none"), "--token-file is ")
     fails(run("serve", "--port", server.url.rpartition(":")[2]), "host and port are 127.0.0.1 and ", "in use")
     fails(run("serve", "--port", 0, model=tmp_path), "not a bundle")
+    fails(run("serve", "--port", 0, "--host", ".example"), "host is '.example'; allowed: an address or a name")
 
 
 def test_a_server_is_called_by_its_folder(tiny_bundle):

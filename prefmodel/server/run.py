@@ -18,7 +18,7 @@ from multiprocessing.context import SpawnProcess
 import uvicorn
 from fastapi import FastAPI
 
-from prefmodel.errors import InputError, PrefModelError
+from prefmodel.errors import InputError, PrefModelError, shown
 from prefmodel.server.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -109,6 +109,8 @@ def listen(host: str, port: int, shared: bool = False) -> socket.socket:
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
+    except UnicodeError:  # of an empty label, as in ".example", or one of over 63 characters
+        raise InputError(f"host is {shown(host)}; allowed: an address or a name") from None
     except OSError as error:
         raise InputError(f"host and port are {host} and {port}; {error.strerror}") from None
     return bound
