@@ -158,6 +158,18 @@ def test_neither_or_both_ways_to_score(run, arguments):
     assert "Error: give either IN (and -o OUT), or both --question and --answer" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--contributions", "--truncated", "--strict", "--restart", "--top-k 1", "--min-score 0", "--stdin-format jsonl"]
+    + ["--engine local", "--ray-address auto", "--actors 2"]
+    + [f"--{what}-column x" for what in ("question", "answer", "answers", "chosen", "rejected")],
+)
+def test_options_of_rows_are_none_of_one_answer(run, option):
+    result = run("score", "--question", QUESTION, "--answer", GOOD, *option.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"Error: {option.split()[0]} has no effect on one answer; allowed: with IN" in result.stderr
+
+
 @pytest.mark.parametrize("threads", ["0", "-1", "many"])
 def test_threads_out_of_range(run, threads):
     result = run("score", "--question", QUESTION, "--answer", GOOD, "--threads", threads)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from prefmodel.commands import check_texts, load, model_options, print_text, tell_cuts, warn
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 BAD_ROWS = 3
 """Exit status of a run that is complete but for rows that could not be scored."""
 BAD_ROWS_SHOWN = 3
+OF_ONE_ANSWER = {"question", "answer", "model", "revision", "precision", "threads", "backend"}
+"""Options that `score` heeds without IN."""
 
 
 @click.command()
@@ -60,6 +63,7 @@ def score(path: str | None, output: str | None, question: str | None, answer: st
     if path is not None and question is None and answer is None:
         _score_rows(path, None if output == "-" else output, options)
     elif path is None and output is None and question is not None and answer is not None:
+        _refuse_options_of_rows()
         check_texts({"--question": question, "--answer": answer})
         model = load(options)
         scores = model.score_batch([question], [answer])
@@ -67,6 +71,15 @@ def score(path: str | None, output: str | None, question: str | None, answer: st
         tell_cuts(model, scores.question_cut[0], scores.answer_cut)
     else:
         raise click.UsageError("give either IN (and -o OUT), or both --question and --answer")
+
+
+def _refuse_options_of_rows() -> None:
+    """Complain about an option that one answer has no use for, which the user would think was heeded."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name not in OF_ONE_ANSWER:
+            raise click.UsageError(f"{option.opts[0]} has no effect on one answer; allowed: with IN")
 
 
 def _score_rows(path: str, output: str | None, options: dict[str, Any]) -> None:
