@@ -28,7 +28,7 @@ def one_text(value: object, name: str) -> str:
 
 
 def one_question(value: object, name: str) -> Question:
-    """Return text or the turns of a dialogue as a `Question`.
+    """Return text or the turns of a dialogue, in a list or an array, as a `Question`.
 
     Raises:
         InputError: it is neither, or there is no text in it; the text begins with `name`.
@@ -36,12 +36,13 @@ def one_question(value: object, name: str) -> Question:
     >>> one_question([{"role": "user", "content": "Why?"}], "question")
     (Message(role='user', content='Why?'),)
     """
-    if isinstance(value, str) or not isinstance(value, Sequence) or isinstance(value, _BYTES) or not value:
+    turns = as_list(value)
+    if not turns:
         if isinstance(value, str) and value.strip():
             return value
         raise InputError(f"{name} is {shown(value)}; allowed: non-empty text, or messages with role and content")
     try:
-        question = as_question(value)
+        question = as_question(turns)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     if not any(isinstance(message, Message) and message.content.strip() for message in question):

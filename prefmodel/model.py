@@ -157,7 +157,7 @@ class PreferenceModel:
 
         Args:
             question: one question, or n. A list of messages is one question, a list of texts or of lists of messages
-                is many.
+                is many, an empty one is none.
             answer: one answer, or n. One question goes with n answers, one answer with n questions.
 
         Returns:

@@ -71,6 +71,19 @@ def test_sequences_of_one_and_none(model):
     assert model.rank(QUESTION, []) == []
 
 
+def test_dialogues_as_arrays(model):
+    """As pandas has the lists of a Parquet file."""
+    array = np.array(DIALOGUE, dtype=object)
+    one = pytest.approx(model.score(DIALOGUE, ANSWERS[0]), abs=1e-5)
+    assert model.score(array, ANSWERS[0]) == one
+    assert model.score([array, array], ANSWERS[:2])[0] == one
+    assert model.score_batch([array], ANSWERS[:1]).scores[0] == one
+    assert model.rank(array, ANSWERS) == model.rank(DIALOGUE, ANSWERS)
+    assert model.compare(array, *ANSWERS[:2]) == model.compare(DIALOGUE, *ANSWERS[:2])
+    with raises(r"^question is array\(\[\].*; allowed: non-empty text, or messages"):
+        model.rank(array[:0], ANSWERS)
+
+
 def test_order_and_batches(model):
     """More tokens than one batch holds, of mixed lengths: each score is that of its own answer."""
     answers = [f"{'air ' * (i * 7 % 40)}{i}" for i in range(16 * model.batch_tokens // 50)]
