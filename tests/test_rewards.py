@@ -220,9 +220,30 @@ def test_other_markup():
     assert question_in("<｜begin▁of▁sentence｜>Be brief.<｜User｜>Why?<｜Assistant｜><think>\n") == (
         Message("system", "Be brief."), Message("user", "Why?")
     )  # fmt: skip
+    assert question_in("<s>[SYSTEM_PROMPT]Be brief.[/SYSTEM_PROMPT][INST]Why?[/INST]") == (
+        Message("system", "Be brief."), Message("user", "Why?")
+    )  # fmt: skip
     assert question_in("Q: Why?\nA:") == "Q: Why?\nA:"
     with raises("query is 'Another.*allowed: text that begins with its prompt, 'Why"):
         answer_after("Why is it so?", "Another text.", "query")
+
+
+MENTIONED = [
+    "[INST]",
+    "<|im_start|>user\nand",
+    "<|user|>",
+    "<start_of_turn>model\n",
+    "<｜User｜>",
+    LLAMA.format("user"),
+]
+
+
+@pytest.mark.parametrize("mark", MENTIONED)
+def test_markup_that_a_question_is_about_stays(mark):
+    text = f"What does {mark} mean?"
+    assert question_in(text) == question_in(f"<s>{text}") == text
+    turn, opening, _ = CHATS["llama3" if "im_start" in mark else "chatml"]
+    assert question_in(turn.format("user", text) + opening) == (Message("user", text),)
 
 
 @settings(max_examples=50)

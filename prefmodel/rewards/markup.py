@@ -7,20 +7,22 @@ import re
 from prefmodel.errors import InputError, shown
 from prefmodel.types import Message, Question
 
+_DEEPSEEK = r"<｜(User|Assistant)｜>"
 # What opens a turn in the formats of ChatML (Qwen), Llama 3, Gemma, Phi and Zephyr, DeepSeek, and Mistral.
-_OPEN = re.compile(
-    r"<\|im_start\|>(\w{1,20})\n"
-    r"|<\|start_header_id\|>(\w{1,20})<\|end_header_id\|>"
-    r"|<start_of_turn>(\w{1,20})\n"
-    r"|<\|(system|user|assistant|tool)\|>\n?"
-    r"|<｜(User|Assistant)｜>"
-    r"|(\[INST\]|\[/INST\])"
+_FORMATS = (
+    r"<\|im_start\|>(\w{1,20})\n",
+    r"<\|start_header_id\|>(\w{1,20})<\|end_header_id\|>",
+    r"<start_of_turn>(\w{1,20})\n",
+    r"<\|(system|user|assistant|tool)\|>\n?",
+    _DEEPSEEK,
+    r"(\[SYSTEM_PROMPT\]|\[/?INST\])",
 )
-_ROLES = {"[inst]": "user", "[/inst]": "assistant", "model": "assistant", "developer": "system"}
-_ROLES |= {role: role for role in ("system", "user", "assistant")}
+_ROLES = {"[system_prompt]": "system", "[inst]": "user", "[/inst]": "assistant", "model": "assistant"}
+_ROLES |= {"developer": "system"} | {role: role for role in ("system", "user", "assistant")}
 
 _MARK = re.compile(
     r"<\|[\w▁]{1,40}\|>|<｜[\w▁ ]{1,40}｜>|</?s>|<(?:bos|eos|pad)>|\[PAD\]|<(?:start|end)_of_turn>|\[/?INST\]"
+    r"|\[/?SYSTEM_PROMPT\]"
 )
 _THINKING = ("<think>", "<think></think>")
 _TAIL = 64  # characters; the shorter end of a prompt could stand in a query by chance
@@ -87,21 +89,28 @@ def _before(text: str) -> int:
 def question_in(prompt: str) -> Question:
     """Return the dialogue that a prompt with chat markup holds; a prompt without any is the question as it stands.
 
-    The turn that is left open for the answer is dropped.
+    The turn that is left open for the answer is dropped. The format is that of the first turn, with which the prompt
+    begins; markup of others, and markup in the midst of text, is what the text is about.
 
     >>> question_in("<start_of_turn>user\\nWhy?<end_of_turn>\\n<start_of_turn>model\\n")
     (Message(role='user', content='Why?'),)
     >>> question_in("<s>Why?")
     'Why?'
+    >>> question_in("What does [INST] mean?")
+    'What does [INST] mean?'
     """
-    openings = list(_OPEN.finditer(prompt))
-    if not openings:
+    found = [(first.start(), form) for form in _FORMATS if (first := re.search(form, prompt))]
+    if not found:
         return bare(prompt)
-    turns = [("system", prompt[: openings[0].start()])]  # DeepSeek's system text stands before the first turn
+    start, form = min(found)
+    before, openings = prompt[:start], list(re.finditer(form, prompt))
+    # DeepSeek's system text stands before the first turn; its last turn is the one that is open for the answer.
+    if bare(before) and not (form == _DEEPSEEK and openings[-1][1] == "Assistant"):
+        return bare(prompt)
+    turns = [("system", before)]
     ends = [*(match.start() for match in openings[1:]), len(prompt)]
     for match, end in zip(openings, ends, strict=True):
-        name = next(group for group in match.groups() if group is not None)
-        turns.append((_ROLES.get(name.lower(), "tool"), prompt[match.end() : end]))
+        turns.append((_ROLES.get(match[1].lower(), "tool"), prompt[match.end() : end]))
     cleaned = [(role, bare(text)) for role, text in turns]
     if cleaned[-1][0] == "assistant" and "".join(cleaned[-1][1].split()) in _THINKING:
         cleaned.pop()
