@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import prefmodel.rewards
 from prefmodel.errors import BundleError, InputError
-from prefmodel.rewards import RewardConfig, TRLReward
+from prefmodel.rewards import AsyncTRLReward, RewardConfig, TRLReward
 from prefmodel.rewards.markup import answer_after, bare, question_in
+from prefmodel.rewards.openrlhf import OpenRLHFReward
 from prefmodel.rewards.scorer import SharedModel, score_samples
 from prefmodel.rewards.shaping import centred, clipped, excess_length, repeats, shape
 from prefmodel.samples import answer_of, question_of
@@ -107,6 +108,12 @@ def test_penalties_by_hand():
 def test_an_option_that_is_not_allowed_is_named(options, message):
     with raises(message):
         RewardConfig(**options)
+
+
+@pytest.mark.parametrize("reward", [TRLReward, AsyncTRLReward, OpenRLHFReward])
+def test_options_of_another_kind_are_refused_before_the_first_batch(model, reward):
+    with raises(r"config is {'clip': \(0, 1\)}; allowed: a RewardConfig or none"):
+        reward(model, {"clip": (0, 1)})
 
 
 def test_score_samples(model):

@@ -24,7 +24,7 @@ from prefmodel.model import PreferenceModel
 from prefmodel.rewards.environment import config_from_environment, model_from_environment
 from prefmodel.rewards.markup import answer_after, question_in
 from prefmodel.rewards.scorer import Sample, SharedModel, score_samples
-from prefmodel.rewards.shaping import RewardConfig
+from prefmodel.rewards.shaping import RewardConfig, checked_config
 from prefmodel.samples import question_of, same_number
 
 _log = logging.getLogger("prefmodel.rewards.openrlhf")
@@ -64,7 +64,7 @@ class OpenRLHFReward:
         threads: int | None = None,
         backend: str | None = None,
     ):
-        self.config = config or RewardConfig()
+        self.config = checked_config(config)
         if self.config.centre:
             raise InputError("centre is true; allowed: false, since OpenRLHF calls with one sample at a time")
         if self.config.empty is None:

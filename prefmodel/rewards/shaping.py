@@ -95,6 +95,17 @@ class RewardConfig:
             object.__setattr__(self, "clip", _range(self.clip))
 
 
+def checked_config(config: object) -> RewardConfig:
+    """Return options, those by default for None; raise InputError where they are of another kind.
+
+    >>> checked_config(None).empty
+    -5.0
+    """
+    if config is not None and not isinstance(config, RewardConfig):
+        raise InputError(f"config is {shown(config)}; allowed: a RewardConfig or none")
+    return config or RewardConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class Shaped:
     """Rewards of n answers with text, and what was taken off them; float64 [n], in the unit of the reward."""

@@ -11,7 +11,7 @@ from typing import Any
 from prefmodel.errors import InputError, shown
 from prefmodel.model import PreferenceModel
 from prefmodel.rewards.scorer import Rewards, Sample, SharedModel, score_samples
-from prefmodel.rewards.shaping import RewardConfig
+from prefmodel.rewards.shaping import RewardConfig, checked_config
 from prefmodel.samples import answer_of, question_of, same_number
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class TRLReward:
     ):
         if not isinstance(name, str) or not name:
             raise InputError(f"name is {shown(name)}; allowed: non-empty text")
-        self.config = config or RewardConfig()
+        self.config = checked_config(config)
         self.__name__ = name  # TRL names the metric by it
         self._shared = SharedModel(model, threads, backend)
 
