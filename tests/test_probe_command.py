@@ -115,7 +115,7 @@ def test_what_a_picture_lacks_is_said_before_the_work(run, file, tmp_path, monke
     fails(run("probe", file, "--plot", tmp_path / "probes.txt"), "--plot is", ".png, .svg, .pdf")
     fails(run("probe", file, "--plot", tmp_path / "gone" / "probes.png"), "--plot is", "folder that exists")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    fails(run("probe", file, "--plot", tmp_path / "probes.png"), "--plot needs the extra 'dev'")
+    fails(run("probe", file, "--plot", tmp_path / "probes.png"), "--plot needs the extra 'evaluate'")
 
 
 def test_errors_are_one_line(run, rows, tmp_path):

@@ -1,4 +1,4 @@
-"""What `probe` found as a picture; matplotlib comes with the extra `dev`."""
+"""What `probe` found as a picture; matplotlib comes with the extra `evaluate`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise missing_extra("--plot", "dev") from None
+        raise missing_extra("--plot", "evaluate") from None
 
 
 def draw(report: ProbeReport, path: Path) -> None:
