@@ -121,9 +121,14 @@ def calibrated_margin(
     _check_top(top)
     if isinstance(agreement, bool) or not isinstance(agreement, int | float) or not 0 < agreement < 1:
         raise InputError(f"agreement is {shown(agreement)}; allowed: above 0 and below 1")
+    if not isinstance(questions, Iterable):
+        raise InputError(f"questions is {shown(questions)}; allowed: pairs of a question and its answers")
     needed: list[float] = []
-    for i, (question, answers) in enumerate(tqdm(questions, unit="question", disable=None)):
-        asked, texts = one_question(question, f"questions[{i}]"), _texts(answers, f"answers of questions[{i}]")
+    for i, pair in enumerate(tqdm(questions, unit="question", disable=None)):
+        both = as_list(pair)
+        if both is None or len(both) != 2:
+            raise InputError(f"questions[{i}] is {shown(pair)}; allowed: a question and its answers")
+        asked, texts = one_question(both[0], f"questions[{i}]"), _texts(both[1], f"answers of questions[{i}]")
         if len(texts) <= top:
             raise InputError(
                 f"questions[{i}] has {len(texts)} answers; allowed: {top + 1} or more, to find the best {top}"

@@ -195,6 +195,11 @@ def test_bad_calibration(model):
             calibrated_margin(model, model, [(QUESTION, ANSWERS)], agreement=agreement)
     with raises("there are 3 questions; allowed: 9 or more for an agreement of 0.9"):
         calibrated_margin(model, model, [(QUESTION, ANSWERS)] * 3, agreement=0.9)
+    with raises("questions is 5; allowed: pairs of a question and its answers"):
+        calibrated_margin(model, model, 5)
+    for wrong in ("abc", "ab", (QUESTION,), None):
+        with raises(r"questions\[0\] is .*; allowed: a question and its answers"):
+            calibrated_margin(model, model, [wrong])
     with raises("there are 0 questions"):
         calibrated_margin(model, model, [])
     with raises(r"questions\[0\] has 2 answers; allowed: 3 or more, to find the best 2"):
