@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -46,20 +47,10 @@ def card(
     from export.card import Measured, card
     from prefmodel.bundle import Bundle
     from prefmodel.commands import print_text
-    from prefmodel.errors import FileFormatError
     from prefmodel.files import whole_file
 
-    results = None
-    if evaluation is not None:
-        text = _read(evaluation / "results.json")
-        try:
-            results = json.loads(text or "")
-        except ValueError as error:
-            raise FileFormatError(f"{evaluation / 'results.json'}: no JSON: {error}") from None
-        if not isinstance(results, dict) or not isinstance(results.get("files"), dict):
-            raise FileFormatError(f"{evaluation / 'results.json'}: no files; allowed: what `prefmodel evaluate` wrote")
     measured = Measured(
-        results=results,
+        results=None if evaluation is None else _results(evaluation / "results.json"),
         evaluation=None if evaluation is None else _read(evaluation / "results.md"),
         probes=_read(probes),
         invariance=_read(invariance),
@@ -71,6 +62,24 @@ def card(
     with whole_file(output) as temporary:
         temporary.write_text(written, encoding="utf-8", errors="replace")
     print_text(str(output))
+
+
+def _results(path: Path) -> dict[str, Any]:
+    """Return what `evaluate` wrote, as far as the card needs it."""
+    from prefmodel.errors import FileFormatError
+
+    try:
+        results = json.loads(_read(path) or "")
+    except ValueError as error:
+        raise FileFormatError(f"{path}: no JSON: {error}") from None
+    files = results.get("files") if isinstance(results, dict) else None
+    if not isinstance(files, dict):
+        raise FileFormatError(f"{path}: no files; allowed: what `prefmodel evaluate` wrote")
+    for name, file in files.items():
+        missing = [fact for fact in ("pairs", "accuracy", "gpt4") if not isinstance(file, dict) or fact not in file]
+        if missing:
+            raise FileFormatError(f"{path}: no {missing[0]} of {name!r}; allowed: what `prefmodel evaluate` wrote")
+    return dict(results)
 
 
 def _read(path: Path | None) -> str | None:

@@ -110,6 +110,8 @@ def test_what_cannot_be_read_is_told(card, printed):
     fails(card("--evaluation", printed / "report"), "results.json: no JSON")
     (printed / "report" / "results.json").write_text("[1]")
     fails(card("--evaluation", printed / "report"), "results.json: no files; allowed: ")
+    (printed / "report" / "results.json").write_text('{"files": {"people": {"pairs": 3}}}')
+    fails(card("--evaluation", printed / "report"), "results.json: no accuracy of 'people'; allowed: ")
     (printed / "notes.md").write_text("## Scale and limits\n\nOne.\n\n## Scale and limits\n\nTwo.\n")
     fails(card("--notes", printed / "notes.md"), "--notes has the section 'Scale and limits' twice; allowed: once")
     (printed / "notes.md").write_text("## Nowhere\n\nLost.\n")
