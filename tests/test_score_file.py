@@ -116,6 +116,24 @@ def test_the_mode_of_an_older_output_stays(run, tmp_path):
     assert output.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_the_output_stays_one(run, tmp_path, there):
+    """What it leads to, which may have another ending, is written, and what belongs to the run lies beside that."""
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "target.dat", tmp_path / "out.jsonl"
+    if there:
+        target.write_text("old\n")
+    link.symlink_to(target)
+    write_rows(tmp_path / "in.jsonl", [{"question": QUESTION, "answer": GOOD}, {"question": QUESTION}])
+    result = run("score", tmp_path / "in.jsonl", "-o", link)
+    assert result.exit_code == 3
+    assert f"they are in {target}.errors.jsonl" in result.stderr
+    assert link.is_symlink()
+    assert "score" in json.loads(target.read_text())
+    assert {path.name for path in (tmp_path / "far").iterdir()} == {"target.dat", "target.dat.errors.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"far", "in.jsonl", "out.jsonl"}
+
+
 def test_a_name_that_is_too_long_for_what_lies_beside_it(run, tmp_path):
     write_rows(tmp_path / "in.jsonl", [{"question": QUESTION, "answer": GOOD}])
     result = run("score", tmp_path / "in.jsonl", "-o", tmp_path / f"{'x' * 240}.jsonl")

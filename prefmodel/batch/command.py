@@ -139,6 +139,8 @@ def _engine(model: PreferenceModel, options: dict[str, Any]) -> Engine | None:
 
 
 def _tell(summary: Summary, model: PreferenceModel, output: str | None) -> None:
+    from prefmodel.batch.journal import errors_file
+
     for note in summary.notes:
         warn(note)
     if summary.resumed:
@@ -148,5 +150,5 @@ def _tell(summary: Summary, model: PreferenceModel, output: str | None) -> None:
     if summary.kept < summary.rows:
         click.echo(f"kept {summary.kept} of {summary.rows} rows", err=True)
     if summary.bad:
-        where = f"; they are in {output}.errors.jsonl" if output else ""
+        where = f"; they are in {errors_file(Path(output))}" if output else ""
         warn(f"{summary.bad} of {summary.rows + summary.bad} rows could not be scored{where}")

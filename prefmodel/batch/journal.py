@@ -53,12 +53,18 @@ class Place:
     stopped_by: int | None = None
 
 
+def led_to(output: Path) -> Path:
+    """Return the file that an output's name leads to: a link stays one, and what it leads to is written."""
+    return output.resolve() if output.is_symlink() else output
+
+
 def progress_folder(output: Path) -> Path:
     """Return the folder beside an output that has what is finished of it.
 
     >>> progress_folder(Path("scored.jsonl")).name
     'scored.jsonl.progress'
     """
+    output = led_to(output)
     return output.with_name(f"{output.name}.progress")
 
 
@@ -68,6 +74,7 @@ def errors_file(output: Path) -> Path:
     >>> errors_file(Path("scored.jsonl")).name
     'scored.jsonl.errors.jsonl'
     """
+    output = led_to(output)
     return output.with_name(f"{output.name}.errors.jsonl")
 
 
@@ -89,7 +96,7 @@ class Journal:
     """
 
     def __init__(self, output: Path, run: Mapping[str, Any], restart: bool = False):
-        self.output = output
+        self.output = output = led_to(output)
         self.folder = progress_folder(output)
         self.errors = errors_file(output)
         self.run = dict(run)
