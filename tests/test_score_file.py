@@ -1,5 +1,9 @@
+import errno
+import fcntl
 import gzip
 import json
+import os
+import stat
 import subprocess
 import sys
 
@@ -132,6 +136,32 @@ def test_a_link_to_the_output_stays_one(run, tmp_path, there):
     assert "score" in json.loads(target.read_text())
     assert {path.name for path in (tmp_path / "far").iterdir()} == {"target.dat", "target.dat.errors.jsonl"}
     assert {path.name for path in tmp_path.iterdir()} == {"far", "in.jsonl", "out.jsonl"}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="finds the open files in /proc")
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_system_that_moves_no_open_file_and_syncs_none_that_is_read_only(run, tmp_path, monkeypatch, suffix):
+    """As Windows does."""
+    fsync, replace = os.fsync, os.replace
+
+    def strict_fsync(handle):
+        is_file = stat.S_ISREG(os.fstat(handle).st_mode)
+        if is_file and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "read only")
+        fsync(handle)
+
+    def strict_replace(source, target):
+        links = [f"/proc/self/fd/{handle}" for handle in os.listdir("/proc/self/fd")]
+        if str(source) in [os.readlink(link) for link in links if os.path.lexists(link)]:
+            raise PermissionError(errno.EACCES, "open")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", strict_fsync)
+    monkeypatch.setattr(os, "replace", strict_replace)
+    write_rows(tmp_path / "in.jsonl", [{"question": QUESTION, "answer": GOOD}, {"question": QUESTION}])
+    result = run("score", tmp_path / "in.jsonl", "-o", tmp_path / f"out{suffix}")
+    assert result.exit_code == 3, result.output
+    assert len(list(read_rows(tmp_path / f"out{suffix}"))) == 1
 
 
 def test_a_name_that_is_too_long_for_what_lies_beside_it(run, tmp_path):

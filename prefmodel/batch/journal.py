@@ -231,6 +231,7 @@ class Journal:
 
     def _publish(self) -> None:
         ready = self.folder / str(self.ready)
+        self._close_files()  # Windows moves no open files
         if ready.exists():
             if self.place.bad:
                 os.replace(self.folder / "errors", self.errors)
@@ -243,9 +244,12 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._let_go()
 
-    def _let_go(self) -> None:
+    def _close_files(self) -> None:
         for file in self._files:
             file.close()
+
+    def _let_go(self) -> None:
+        self._close_files()
         self._lock.release()
 
     @contextmanager
@@ -288,7 +292,7 @@ def _difference(known: Mapping[str, Any], run: Mapping[str, Any], stopped_by: in
 def _to_disk(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs no file that is read only
     except PermissionError:  # Windows opens no folders
         return
     try:
