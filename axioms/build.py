@@ -18,7 +18,7 @@ from axioms.registry import LABELS, NAMES, Axiom, LabelAxiom, axiom
 from prefmodel import overlap
 from prefmodel.files import read_pairs, read_threads
 from prefmodel.overlap import Exclusions
-from prefmodel.splits import question_text, split_of
+from prefmodel.splits import asked_text, split_of
 from prefmodel.types import PreferencePair, Question, Thread
 
 PER_QUESTION = 8
@@ -99,7 +99,7 @@ def exclusions(threads: Iterable[Thread], labels: Iterable[PreferencePair], near
     for pair in labels:
         questions.append(pair.question)
         texts += (pair.chosen, pair.rejected)
-    texts += map(question_text, questions)
+    texts += map(asked_text, questions)
     return Exclusions(dict.fromkeys(questions), dict.fromkeys(texts), near)
 
 

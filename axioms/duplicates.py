@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefmodel.overlap import NEAR, NearIndex, jaccard
-from prefmodel.splits import question_text, words
+from prefmodel.splits import asked_text, question_text, words
 from prefmodel.types import PreferencePair, Question
 
 KEYS = NDArray[np.uint64]
@@ -56,7 +56,7 @@ class NearDuplicates:
     def _group(self, question: Question) -> int:
         """Return the number that near-duplicates of a question share."""
         if question not in self._groups:
-            self._groups[question] = self._index.match_or_add(question_text(question))
+            self._groups[question] = self._index.match_or_add(asked_text(question))
         return self._groups[question]
 
 
@@ -74,8 +74,8 @@ def pair_key(pair: PreferencePair) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def question_key(question: Question) -> int:
-    """Return 64 bits that questions share which are the same up to case, spaces and punctuation."""
-    text = question_text(question)
+    """Return 64 bits that questions share which are the same up to case, spaces, punctuation and system messages."""
+    text = asked_text(question)
     return _key(" ".join(words(text)) or text)
 
 

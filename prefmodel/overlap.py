@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefmodel.errors import missing_extra
-from prefmodel.splits import question_text, words
+from prefmodel.splits import asked_text, words
 from prefmodel.types import Question
 
 OPENING_WORDS = 12
@@ -51,7 +51,8 @@ class QuestionIndex:
       also in the other.
 
     A dialogue, as messages or as text of the form `Human: … Assistant: …`, is compared as a whole and by each message
-    of its user. Of several matches the first rule goes first, then the greatest share, then the earliest question.
+    of its user; messages of the system, which many dialogues share, are left out. Of several matches the first rule
+    goes first, then the greatest share, then the earliest question.
 
     Args:
         questions: what to index, here the questions of the evaluation sets.
@@ -89,7 +90,7 @@ class QuestionIndex:
 
     def _add(self, question: Question) -> None:
         owner = len(self._texts)
-        self._texts.append(question_text(question))
+        self._texts.append(asked_text(question))
         for part in _parts(question):
             self._openings.setdefault(part[:OPENING_WORDS], owner)
             grams = _grams(tuple(map(intern, part)))  # one copy of each word, not one for each place it stands
@@ -115,7 +116,7 @@ def _grams(part: Opening) -> set[Gram]:
 
 def _parts(question: Question) -> Iterator[Opening]:
     """Yield the words of the whole question and, for a dialogue, of each message of its user."""
-    whole = question_text(question)
+    whole = asked_text(question)
     yield tuple(words(whole)) or (whole.strip(),)  # "???" has no words, and should match only itself
     for message in _user_messages(question):
         if found := tuple(words(message)):
@@ -275,7 +276,7 @@ class Exclusions:
         self._texts = GramIndex(texts)
         self._near = NearIndex() if near and questions else None
         if self._near:
-            for text in dict.fromkeys(map(question_text, questions)):
+            for text in dict.fromkeys(map(asked_text, questions)):
                 self._near.add(text)
         self._of_question = lru_cache(maxsize=1 << 14)(self._search)  # the pairs of a question come again and again
 
@@ -286,7 +287,7 @@ class Exclusions:
     def _search(self, question: Question) -> str | None:
         if self._questions.match(question) is not None:
             return "same question"
-        text = question_text(question)
+        text = asked_text(question)
         if self._near and self._near.match(text) is not None:
             return "near question"
         return "13 words" if self._texts.match(text) else None

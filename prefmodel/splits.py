@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from prefmodel.types import Question
+from prefmodel.types import Message, Question
 
 SPLITS = ("train", "dev", "test")
 DEV_PERCENT = 5
@@ -34,16 +34,32 @@ def question_text(question: Question) -> str:
     return "\n\n".join(message.content for message in question)
 
 
+def asked_text(question: Question) -> str:
+    """Return what tells a question from others as one text: a dialogue without its system messages, which many share.
+
+    A dialogue of nothing but system messages is what they say.
+
+    >>> from prefmodel.types import Message
+    >>> asked_text((Message("system", "Be brief."), Message("user", "Why?")))
+    'Why?'
+    """
+    return question_text(question if isinstance(question, str) else _turns(question))
+
+
+def _turns(dialogue: tuple[Message, ...]) -> tuple[Message, ...]:
+    return tuple(message for message in dialogue if message.role != "system") or dialogue
+
+
 def split_of(question: Question) -> str:
     """Return "train", "dev" or "test" for a question: 90, 5 and 5 percent of all questions.
 
-    Case, punctuation and spaces do not matter. A dialogue goes with its first message, so that a longer and a shorter
-    form of one dialogue stay together.
+    Case, punctuation and spaces do not matter. A dialogue goes with its first message that is not the system's, which
+    many dialogues share; so a longer and a shorter form of one dialogue stay together.
 
     >>> split_of("Why is the sky blue?") == split_of("why is the sky  blue")
     True
     """
-    opening = question if isinstance(question, str) else question[0].content
+    opening = question if isinstance(question, str) else _turns(question)[0].content
     # Lone surrogates cannot be encoded; "replace" keeps the hash defined for them.
     digest = hashlib.sha256(" ".join(words(opening)).encode("utf-8", "replace")).digest()
     percent = int.from_bytes(digest[:8], "big") % 100

@@ -98,6 +98,17 @@ def test_the_closest_question_is_returned_and_the_earliest_of_equals():
     assert QuestionIndex(["Why so?", "why  so"]).match("WHY SO") == "Why so?"
 
 
+SYSTEM = Message("system", "You are a helpful, respectful and honest assistant. Always answer as helpfully as you can.")
+
+
+def test_a_message_of_the_system_makes_no_questions_alike():
+    asked, other = ((SYSTEM, Message("user", text)) for text in (SOURDOUGH, "How long should I boil an egg?"))
+    exclusions = Exclusions([asked], [SOURDOUGH], near=True)
+    assert exclusions.reason(other, ["Six minutes."]) is None
+    assert exclusions.reason(asked, ["Feed it."]) == exclusions.reason(SOURDOUGH, ["Feed it."]) == "same question"
+    assert QuestionIndex([(SYSTEM,)]).match((SYSTEM,)) is not None  # it is all that there is
+
+
 def test_a_dialogue_is_compared_as_a_whole_and_by_each_user_message():
     dialogue = (
         Message("user", "Hello, chef!"),

@@ -12,7 +12,7 @@ from prefmodel.errors import FileFormatError, InputError
 from prefmodel.files import sha256, write_pairs, write_threads
 from prefmodel.overlap import QuestionIndex
 from prefmodel.splits import split_of
-from prefmodel.types import CONTRIBUTIONS, PreferencePair
+from prefmodel.types import CONTRIBUTIONS, Message, PreferencePair
 from tests.small_base import word_tokenizer
 from tests.small_run import NOISE, forum, labels
 from training.config import DataConfig, ObjectiveConfig
@@ -38,6 +38,10 @@ def of_split(name, rng, words=9):
 def near(question, split):
     """Return a question that nearly repeats another one but belongs to `split`."""
     return next(q for q in (f"{i} thanks! {question}" for i in range(1000)) if split_of(q) == split)
+
+
+def with_system(pair, system):
+    return replace(pair, question=(system, Message("user", pair.question)))
 
 
 def questions(pairs):
@@ -167,6 +171,26 @@ def test_pairs_of_a_question_are_capped(folder):
         assert Counter(p.question for p in run.train)[few[0].question] == most
 
 
+def test_a_message_of_the_system_does_not_decide_the_split(folder):
+    system = Message("system", "You are a helpful, respectful and honest assistant, and you answer in one sentence.")
+    plain = read(folder)
+    write_pairs(folder / "labels.jsonl", [with_system(p, system) for p in labels(Random(0), 300)])
+    write_pairs(folder / "eval.jsonl", [with_system(pair("Who wrote Faust, and when was it printed?"), system)])
+    run = read(folder, exclude=("eval.jsonl",))
+    for name in ("train", "dev", "test"):
+        asked = {p.question[1].content for p in getattr(run, name)}
+        assert asked == questions(getattr(plain, name))
+
+
+@pytest.mark.parametrize("there", ["dev", "test"])
+def test_a_split_without_pairs_is_told(folder, there):
+    other = {"dev": "test", "test": "dev"}[there]
+    write_pairs(folder / "labels.jsonl", [pair(of_split(name, Random(6))) for name in ("train", there)])
+    told = []
+    load(DataConfig(**CONFIG), folder, 0, told.append)
+    assert [text.split(":")[0] for text in told if "no pairs" in text] == [f"no pairs are left for {other}"]
+
+
 def test_the_seed_alone_decides_the_order(folder):
     first, again, other = read(folder, 0), read(folder, 0), read(folder, 1)
     assert first.train == again.train
@@ -194,6 +218,13 @@ def test_the_report_describes_each_file_once(folder):
 def test_a_missing_file_is_told(folder, name):
     with pytest.raises(FileFormatError, match=r"nothing-\*\.jsonl: no such file"):
         read(folder, **{name: ("nothing-*.jsonl",)})
+
+
+def test_pairs_that_are_all_excluded_are_told(folder):
+    write_pairs(folder / "eval.jsonl", labels(Random(0), 300))
+    told = "no training pairs are left of 0 built, and data.exclude left out 300 more; look at .* and data.exclude"
+    with pytest.raises(InputError, match=told):
+        read(folder, exclude=("eval.jsonl",))
 
 
 def test_no_pairs_are_told(folder):

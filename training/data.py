@@ -115,7 +115,10 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
     clean = [pair for pair in splits["train"] if heldout.match(pair.question) is None]
     train = _limited(clean, config.limits, rng)
     if not train:
-        raise InputError(f"no training pairs are left of {len(pairs)} built; look at data.threads and data.limits")
+        raise _nothing_left(len(pairs), counts.excluded.total())
+    for name, part in (("dev", dev), ("test", test)):
+        if not part:
+            say(f"no pairs are left for {name}: none of {len(pairs)} has a question whose hash falls there")
     report = {
         "files": [described(path, folder, config.licences) for path in used],
         "excluded_files": [str(path.relative_to(folder)) for path in excluded],
@@ -131,6 +134,13 @@ def load(config: DataConfig, folder: str | Path, seed: int, say: Callable[[str],
         },
     }
     return RunData(train, dev, test, report)
+
+
+def _nothing_left(built: int, excluded: int) -> InputError:
+    """Return the error that says why there are no training pairs."""
+    more = f", and data.exclude left out {excluded} more" if excluded else ""
+    places = "data.threads, data.limits and data.exclude" if excluded else "data.threads and data.limits"
+    return InputError(f"no training pairs are left of {built} built{more}; look at {places}")
 
 
 def check_same_files(
