@@ -1,15 +1,17 @@
 """Recipes: what is read, and what an error says."""
 
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from axioms.registry import NAMES
 from prefmodel.encoding import EncodingConfig
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
 from training.config import DataConfig, DistilConfig, ObjectiveConfig, TrainConfig
-from training.recipe import Recipe
+from training.recipe import Recipe, tomllib
 
 TABLES = {
     "data": DataConfig,
@@ -27,6 +29,23 @@ def test_the_recipes_of_the_repository_are_read(path):
     assert recipe.data.limits["relevance"] > 0
     assert recipe.encoding.max_tokens > recipe.encoding.question_tokens
     assert "eval/*.jsonl.gz" in recipe.data.exclude
+
+
+COUNTED = {"usefulness", "strength", "human"}
+"""Axioms that pass on votes, ratings and labels, of which there are only so many; others make pairs of any answer."""
+
+
+@pytest.mark.parametrize("path", sorted(DEFAULT.parent.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_recipe_names_its_axioms_and_limits_those_that_could_swamp_the_mix(path):
+    data = tomllib.loads(path.read_text(encoding="utf-8"))["data"]
+    limited = {name for name in data["limits"] if name in NAMES}
+    assert set(data["axioms"]) - limited <= COUNTED
+    assert {re.split("[/:]", name)[0] for name in data["limits"]} <= set(data["axioms"])
+
+
+def test_the_small_recipes_hold_as_many_pairs_as_they_say():
+    for name in ("small", "small-reddit"):
+        assert sum(Recipe.read(DEFAULT.with_stem(name)).data.limits.values()) == 3200
 
 
 def test_what_is_left_out_has_its_default():
