@@ -104,6 +104,32 @@ _NUMBER = re.compile(
     r"|(?P<whole>\d{1,3}(?:,\d{3})+|\d+)?(?P<point>\.\d+)?(?<=\d)(?:/(?P<divisor>\d+))?)"
     r"(?P<percent> ?\\?%| percent\b)?(?: ?(?P<unit>[A-Za-z°]+))?"
 )
+_JOINS = "to|or|and|plus|minus|times|by|over|divided|squared|cubed"
+_ENDS = re.compile(
+    r"[)\]}\"”'’*_.,:;?]*(?:$|(?<=[.;?])\s|\s+(?!\s|"
+    rf"[-−–—+*/×·÷±^<>≤≥≠=~:√π\\\d$£€]|\(?(?:{_JOINS}|[a-z])\b))",
+    re.IGNORECASE,
+)
+"""What may follow a number, and its unit, that stands for itself: no more of a term, a range, a time or a list."""
+_NO_UNIT = re.compile(rf"(?:{_JOINS}|[xyzie])$", re.IGNORECASE)
+_LED = re.compile(
+    r"(?:[-−–—+*/×·÷±^<>≤≥≠~√π\\{] ?\(?|[<>!]= ?|\w\(|\d[ ,.:/'’]*"
+    rf"|\d\S*(?: [a-z°]+)? (?:{_JOINS}) "
+    r"|\b(?:between|from|than|least|most|up to|minus|negative|not|half|twice|double|root|log|ln|either)(?: of)? )$",
+    re.IGNORECASE,
+)
+"""What stands before one that does not."""
+_SCALED = re.compile(
+    r" ?(?:[²³^]|\*\*|e[-+]?\d|(?:[x×*·]|\\times|\\cdot) ?10 ?(?:[⁰¹²³⁴-⁹⁻^]|\*\*)"
+    r"|(?:hundred|thousand|million|billion|trillion|dozen|k|bn|mn)s?\b)",
+    re.IGNORECASE,
+)
+"""What multiplies the number before it."""
+_LEFT_SIDES = re.compile(r"(?:(?:(?![.,:;] )[^A-Za-z=\\]|\\[A-Za-z]*|\b[A-Za-z](?![A-Za-z]))*(?<![<>!≤≥])=)+")
+"""The beginning of an equation: terms without words, up to the last `=`."""
+_FORMS = ((re.compile(r"\\(?:text|mathrm)\{([^{}]*)\}"), r"\1"), (re.compile(r"\^\{?\\circ\}?"), "°"))
+"""LaTeX of units and angles, and the same in plain text."""
+_BOLD = re.compile(r"(?<!\w)\*\*|\*\*(?!\w)")
 _LONGEST = 40
 """Digits of a number that is read; longer ones are no results."""
 _CHOICE = re.compile(r"\(?([A-Ha-h])\)|([A-H])(?=[).:,]|\s*$)|(yes|no|true|false)\b", re.IGNORECASE)
@@ -124,13 +150,15 @@ def final_value(text: str) -> Value | None:
     """Return the value that a text ends in, or None if there is none.
 
     The last "boxed" one counts, then what follows "####" or "answer is" in the last line or in the first, then a text
-    that is nothing but a value, then the last number, if it stands near the end.
+    that is nothing but a value, then the last number, if it stands near the end. Of an equation the last side counts.
+    A number that is part of something else, as in "10^3", "3 to 5", "12:30" or "2 million", is no value.
 
     >>> final_value("It is 7, so the answer is 1,250.50 km.")
     Value(number=Fraction(2501, 2), decimals=2, percent=False, unit='km', choice='', said=True)
     >>> final_value("Answer: (b) because of x").choice
     'B'
     """
+    text = _BOLD.sub("", text)
     if boxed := _BOXED.findall(text):
         return _value(boxed[-1])
     lines = text.strip().split("\n")
@@ -141,13 +169,15 @@ def final_value(text: str) -> Value | None:
         return alone
     numbers = list(_NUMBER.finditer(text))
     ends = numbers and len(text.rstrip()) - numbers[-1].end() <= _TAIL
-    value = _number(numbers[-1]) if ends else None
+    value = _alone(numbers[-1]) if ends else None
     return None if value is None else Value(value.number, value.decimals, value.percent, value.unit, said=False)
 
 
 def _value(said: str) -> Value | None:
     """Return the value at the start of what an answer says at its end."""
-    said = said.replace("\\(", "").replace("\\)", "").strip(" *")
+    for form, plain in _FORMS:
+        said = form.sub(plain, said)
+    said = said.replace("\\(", "").replace("\\)", "").replace("\\$", "$").strip(" *")
     if said.count("$") > 1:  # a formula; one sign alone means dollars
         said = said.replace("$", "")
     if _NONE.match(said):
@@ -155,13 +185,29 @@ def _value(said: str) -> Value | None:
     if found := _CHOICE.match(said):
         word = next(group for group in found.groups() if group)
         return Value(choice=word.upper() if len(word) == 1 else word.lower())
+    if sides := _LEFT_SIDES.match(said):
+        said = said[sides.end() :]
     match = _NUMBER.search(said)
-    return _number(match) if match and len(said[: match.start()].split()) <= _NEAR else None
+    return _alone(match) if match and len(said[: match.start()].split()) <= _NEAR else None
+
+
+def _alone(match: re.Match[str]) -> Value | None:
+    """Return a number that stands for itself, None for one that is part of something else."""
+    text, unit = match.string, match["unit"] or ""
+    if _NO_UNIT.match(unit) or not _ENDS.match(text, match.end()):
+        return None
+    if _LED.search(text[max(0, match.start() - _LONGEST) : match.start()]):
+        return None
+    return _number(match)
 
 
 def _number(match: re.Match[str]) -> Value | None:
+    """Return a number, None where it is not known how large it is."""
     part = match.groupdict()
-    if len(match.group()) > _LONGEST:
+    end = match.start("unit") if part["unit"] else match.end()
+    if len(match.group()) > _LONGEST or _SCALED.match(match.string, end):
+        return None
+    if part["money"] and len(part["unit"] or "") == 1:  # $5k, $5m
         return None
     pairs = (("top", "bottom"), ("over", "under"))
     number, decimals = Fraction(0), None
