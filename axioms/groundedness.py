@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from random import Random
 
 from axioms.chunks import leans
 from axioms.corruptions import put
-from axioms.neighbours import Neighbour, closest, neighbours
+from axioms.neighbours import Neighbour, closest, neighbours, strangers
 from axioms.relevance import best_answer
-from axioms.text import CACHED, content_words, overlap, passage_sentences, sentences, similar_length, weave
+from axioms.text import CACHED, content_words, holds, overlap, passage_sentences, sentences, similar_length, weave
 from prefmodel.types import PreferencePair, Thread
 
 PRINCIPLE = "groundedness"
@@ -68,6 +68,14 @@ class _Case:
         ]
         return cls(thread, parts, unsaid)
 
+    def knows(self, sentence: str) -> bool:
+        """Tell whether a sentence stands in the passages or in the answer, where it is not foreign."""
+        return holds((*self.thread.passages, " ".join(self.parts)), sentence)
+
+    def beside(self, other: _Case) -> _Case:
+        """Return the case without the evidence that the other one knows too."""
+        return replace(self, evidence=[sentence for sentence in self.evidence if not other.knows(sentence)])
+
 
 Sides = tuple[list[str], list[str], int]
 """The sentences of the chosen and of the rejected side, and how many of them are unsupported."""
@@ -77,7 +85,8 @@ def build(threads: Sequence[Thread], rng: Random, config: GroundednessConfig | N
     """Yield pairs of a supported answer and the same answer with unsupported sentences in it.
 
     Two threads with similar questions give two pairs, in which the same sentences change sides: what supports the one
-    answer is foreign to the other. So neither their words nor their length tells a supported sentence.
+    answer is foreign to the other. So neither their words nor their length tells a supported sentence. Two threads
+    with a passage in common are not put together, and what both know is not exchanged.
 
     Recipes: "woven", both sides get sentences woven in, the chosen one from its own passages, the rejected one from
     those of the other thread; "transplanted", the same with one sentence about each question's topic, in which the
@@ -100,15 +109,14 @@ def build(threads: Sequence[Thread], rng: Random, config: GroundednessConfig | N
     config = config or GroundednessConfig()
     with_evidence = [t for t in threads if t.passages and t.answers]
     topics = [f"{thread.question} {best_answer(thread).text}" for thread in with_evidence]
-    found = [
-        [hit for hit in hits if hit.similarity < config.nearest]
-        for hits in neighbours(with_evidence, config.depth, texts=topics)
-    ]
+    near = strangers(with_evidence, neighbours(with_evidence, config.depth, texts=topics))
+    found = [[hit for hit in hits if hit.similarity < config.nearest] for hits in near]
     case_of = lru_cache(maxsize=CACHED)(lambda index: _Case.of(with_evidence[index]))  # some stand in several couples
     for one, other, hit in closest(found, config.uses):
-        cases = case_of(one), case_of(other)
-        if not all(case.parts for case in cases):
+        alone = case_of(one), case_of(other)
+        if not all(case.parts for case in alone):
             continue
+        cases = alone[0].beside(alone[1]), alone[1].beside(alone[0])
         makers = [("transplanted", _transplanted), *rng.sample([("replaced", _replaced), ("woven", _woven)], 2)]
         made = ((recipe, make(*cases, rng, config)) for recipe, make in makers)
         for recipe, sides in made:
@@ -136,7 +144,7 @@ def _woven(one: _Case, other: _Case, rng: Random, config: GroundednessConfig) ->
     own = rng.sample(one.evidence, count)
     foreign: list[str] = []
     for like in own:
-        match = similar_length([s for s in other.evidence if s not in (*foreign, *one.evidence)], like, rng)
+        match = similar_length([s for s in other.evidence if s not in foreign], like, rng)
         if match is not None:
             foreign.append(match)
     if not own or len(foreign) < count:
@@ -154,13 +162,13 @@ def _transplanted(one: _Case, other: _Case, rng: Random, config: GroundednessCon
     if foreign is None or {*name.split()} & {*other_name.split()}:
         return None
     claimed, denied = _renamed(foreign, other_name, name), _renamed(own, name, other_name)
-    if _speaks_of(other_name, claimed) or _speaks_of(name, denied):
+    if _speaks_of(other_name, claimed) or _speaks_of(name, denied) or one.knows(claimed) or other.knows(denied):
         return None
     return _in_both(one, [own], [claimed], rng), _in_both(other, [foreign], [denied], rng)
 
 
 def _replaced(one: _Case, other: _Case, rng: Random, config: GroundednessConfig) -> tuple[Sides, Sides] | None:
-    own, foreign = _supported(one), _supported(other)
+    own, foreign = _supported(one, other), _supported(other, one)
     if not own or not foreign:
         return None
     here, there = rng.choice(own), rng.choice(foreign)
@@ -195,8 +203,8 @@ def _speaks_of(name: str, sentence: str) -> bool:
     return any(re.search(rf"\b{re.escape(word)}", sentence) for word in words)
 
 
-def _supported(case: _Case) -> list[int]:
-    """Return the indices of the sentences that the evidence supports and that could stand elsewhere; not the first."""
+def _supported(case: _Case, other: _Case) -> list[int]:
+    """Return the indices of the sentences that the evidence supports and that are foreign elsewhere; not the first."""
     known = content_words(" ".join(case.thread.passages))
     return [
         i
@@ -204,4 +212,5 @@ def _supported(case: _Case) -> list[int]:
         if i > 0
         and _PLAIN.fullmatch(part)
         and len(content_words(part) & known) >= _SUPPORTED * len(content_words(part))
+        and not other.knows(part)
     ]

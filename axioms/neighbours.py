@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from random import Random
 
-from axioms.text import content_words
+from axioms.text import content_words, plain
 from prefmodel.errors import missing_extra
 from prefmodel.types import Thread
 
@@ -61,6 +61,24 @@ def neighbours(
     for members in by_source(threads):
         found.update(_within(threads, texts, members, depth, same))
     yield from (found[index] for index in range(len(threads)))
+
+
+def strangers(threads: Sequence[Thread], found: Iterable[Sequence[Neighbour]]) -> list[list[Neighbour]]:
+    """Return the neighbours of each thread without those that share a passage with it: what one says, both know.
+
+    Args:
+        threads: all threads.
+        found: the neighbours of each.
+
+    >>> ask = lambda i, passage: Thread(f"demo/{i}", "demo", "Why?", (), (passage,))
+    >>> threads = [ask(0, "Monks brew it."), ask(1, "Czechs drink it."), ask(2, "Monks brew it.")]
+    >>> [hit.index for hit in strangers(threads, [[Neighbour(1, 0, 0.4), Neighbour(2, 1, 0.2)], [], []])[0]]
+    [1]
+    """
+    passages = [{plain(passage) for passage in thread.passages if passage.strip()} for thread in threads]
+    return [
+        [hit for hit in hits if own.isdisjoint(passages[hit.index])] for own, hits in zip(passages, found, strict=True)
+    ]
 
 
 def by_source(threads: Sequence[Thread]) -> list[list[int]]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from axioms.neighbours import Neighbour, couples, neighbours
+from axioms.neighbours import Neighbour, couples, neighbours, strangers
 from axioms.relevance import best_answer, says_its_topic
-from axioms.text import content_words, matched_lengths, overlap, passage_sentences
+from axioms.text import content_words, holds, matched_lengths, overlap, passage_sentences, sentences
 from prefmodel.types import PreferencePair, Thread
 
 PRINCIPLE = "groundedness"
@@ -40,7 +40,8 @@ def build(
 
     Recipes: "extract", both sides are the sentences closest to the question, in their order in the text; "answer", an
     answer that is drawn from P+ and an extract of P- as long as it. Two threads give two pairs of a recipe, in which
-    their texts change sides.
+    their texts change sides. Threads with a passage in common are not put together, and nothing that stands in both
+    threads' passages is exchanged.
 
     Source: arXiv 2312.02206, axiom 4, without a language model.
 
@@ -57,10 +58,11 @@ def build(
     config = config or RelevantGroundingConfig()
     usable = [t for t in threads if t.passages and says_its_topic(t.question)]
     pools = [passage_sentences(t.passages) for t in usable]
-    for a, b, hit in couples(list(neighbours(usable, config.depth)), rng, config.uses):
-        # What both have is evidence for both.
-        own, other = ([s for s in pools[i] if s not in pools[j]] for i, j in ((a, b), (b, a)))
+    found = strangers(usable, neighbours(usable, config.depth))
+    for a, b, hit in couples(found, rng, config.uses):
         one, two = usable[a], usable[b]
+        # What both have is evidence for both.
+        own, other = ([s for s in pools[i] if not holds(t.passages, s)] for i, t in ((a, two), (b, one)))
         count = min(config.sentences, len(own), len(other))
         if count:
             sides = [[" ".join(extract(t.question, pool, count)) for pool in (own, other)] for t in (one, two)]
@@ -69,7 +71,7 @@ def build(
                 yield _pair(two, sides[1][1], sides[1][0], "extract", hit)
         for here, there, strange in ((one, two, other), (two, one, own)):
             answer = _extractive_answer(here, config)
-            if answer is None:
+            if answer is None or any(holds(there.passages, sentence) for sentence in sentences(answer)):
                 continue
             wrong, right = (_as_long(t.question, strange, answer) for t in (here, there))
             if all(matched_lengths(answer, text, config.slack) for text in (wrong, right)):

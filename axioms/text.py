@@ -99,6 +99,26 @@ def passage_sentences(passages: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(" ".join(s) for s in found if s[-1][-1] in ".!?" and 5 <= len(s) <= 60))
 
 
+def holds(texts: Sequence[str], sentence: str) -> bool:
+    """Tell whether one of the texts has a sentence, up to case, punctuation and spaces.
+
+    >>> holds(["Monks brew it. Czechs drink it!"], "Czechs  drink it."), holds(["Monks brewed it."], "Monks brew it.")
+    (True, False)
+    """
+    wanted = plain(sentence)
+    return any(wanted in plain(text) for text in texts)
+
+
+@lru_cache(maxsize=CACHED)
+def plain(text: str) -> str:
+    """Return the words of a text, each with a space before and behind it.
+
+    >>> plain("Why is it so?")
+    ' why is it so '
+    """
+    return f" {' '.join(words(text))} "
+
+
 def weave(parts: Sequence[str], extra: Sequence[str], places: Sequence[int]) -> str:
     """Join `parts` to one text with `extra[i]` put before part `places[i]`; the part before it gets a full stop.
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from axioms import groundedness, relevant_grounding
 from axioms.groundedness import GroundednessConfig
 from axioms.relevant_grounding import RelevantGroundingConfig, extract
-from axioms.text import matched_lengths, passage_sentences, sentences
+from axioms.text import holds, matched_lengths, passage_sentences, sentences
+from prefmodel.types import Answer
 from tests.threads import ask, library
 
 seeds = st.integers(0, 999)
@@ -101,6 +102,32 @@ def test_a_supported_sentence_gives_way_to_one_of_another_answer(seed):
         ask(i, t.question, t.answers[0], passages=("Nothing that helps is in here.",)) for i, t in enumerate(threads)
     ]
     assert not [p for p in grounded(bare, seed) if p.provenance["recipe"] == "replaced"]
+
+
+@few
+@given(seeds)
+def test_two_questions_on_one_passage_are_not_put_together(seed):
+    threads = library(2)
+    for passage in (threads[0].passages[0], threads[0].passages[0].upper().replace(".", " .")):
+        alike = [threads[0], replace(threads[1], passages=(passage,))]
+        for build in (grounded, relevantly):
+            assert build(threads, seed)
+            assert build(alike, seed) == []
+
+
+@few
+@given(seeds)
+def test_what_both_threads_know_is_not_exchanged(seed):
+    known = "Visitors may taste all of it, each Sunday in May."
+    told = (known, known.upper(), known.replace(",", ""))
+    threads = [
+        replace(t, passages=(f"{t.passages[0]} {told[i % 3]}",), answers=(Answer(f"{t.answers[0].text} {known}"),))
+        for i, t in enumerate(library(12))
+    ]
+    for pair in (*grounded(threads, seed), *relevantly(threads, seed)):
+        _, strange = difference(pair)
+        assert strange
+        assert not holds(strange, known)
 
 
 def test_a_name_is_transplanted_into_what_is_said_of_another():
