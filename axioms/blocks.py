@@ -8,6 +8,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TypeVar
 
+from axioms.human import check_label
 from prefmodel.errors import FileFormatError, InputError
 from prefmodel.files import Row, read_pairs, read_rows
 from prefmodel.types import PreferencePair, Thread
@@ -74,12 +75,12 @@ def read_blocks(paths: Iterable[Path], size: int = SIZE) -> Iterator[RawBlock]:
     """Read files and yield their blocks one at a time; a block never crosses from one file to the next.
 
     Raises:
-        FileFormatError: a file is missing, has another format, or a line is not a JSON object.
+        FileFormatError: a file is missing, has another format, or a line is not a JSON object, or a pair no label.
     """
     numbers = count()
     for path in paths:
         if is_labelled(path):
-            for labels in chunks(read_pairs(path), size):
+            for labels in chunks(read_pairs(path, check_label), size):
                 yield RawBlock(next(numbers), path, labels=labels)
         else:
             for rows in chunks(read_rows(path), size):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -13,6 +13,7 @@ import numpy as np
 
 from axioms.blocks import Block, cut, is_labelled
 from axioms.duplicates import NearDuplicates, chosen, pair_key, question_key
+from axioms.human import check_label
 from axioms.llm.asking import Asking
 from axioms.registry import LABELS, NAMES, Axiom, LabelAxiom, axiom
 from prefmodel import overlap
@@ -67,17 +68,24 @@ class Plan:
     near: bool = False
 
 
-def read_sources(paths: Iterable[str | Path]) -> tuple[list[Thread], list[PreferencePair]]:
+def read_sources(
+    paths: Iterable[str | Path], check: Callable[[PreferencePair], object] = check_label
+) -> tuple[list[Thread], list[PreferencePair]]:
     """Read files of threads and files of human-labelled pairs; the first row of a file tells which it is.
 
+    Args:
+        paths: of the files.
+        check: raises InputError for a pair that has no place here, by default one that is no label.
+
     Raises:
-        FileFormatError: a file is missing or has another format, or a row is neither; the text names file and line.
+        FileFormatError: a file is missing or has another format, or a row is neither, or has no place here; the text
+            names file and line.
     """
     threads: list[Thread] = []
     labels: list[PreferencePair] = []
     for path in paths:
         if is_labelled(path):
-            labels.extend(read_pairs(path))
+            labels.extend(read_pairs(path, check))
         else:
             threads.extend(read_threads(path))
     return threads, labels

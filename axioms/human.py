@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from prefmodel.errors import InputError, shown
 from prefmodel.types import Message, PreferencePair, Question
 
 PRINCIPLE = None  # a label does not say why; pairs that do keep the principle that they name
 
+_KEPT = ("difficulty",)
+"""Entries of a label's provenance that training reads."""
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
@@ -32,11 +35,16 @@ def build(pairs: Sequence[PreferencePair], rng: Random, config: HumanConfig | No
 
     Pairs with a judge's `scores` are left to the axiom "judged".
 
+    Raises:
+        InputError: a pair is no label; see `check_label`.
+
     >>> pair = PreferencePair("Why?", "Because  of x.", "Because of x.", axiom="human", source="demo")
     >>> list(build([pair], Random(0)))
     []
     """
     config = config or HumanConfig()
+    for pair in pairs:
+        check_label(pair)
     seen: Counter[Question] = Counter()
     labels = [pair for pair in pairs if "scores" not in pair.provenance]  # those are a judge's: see judged.py
     for pair in rng.sample(labels, len(labels)):
@@ -44,7 +52,15 @@ def build(pairs: Sequence[PreferencePair], rng: Random, config: HumanConfig | No
             continue
         seen[pair.question] += 1
         question = as_dialogue(pair.question) if isinstance(pair.question, str) else pair.question
-        yield replace(pair, question=question, axiom="human", provenance={})
+        kept = {name: value for name, value in pair.provenance.items() if name in _KEPT}
+        yield replace(pair, question=question, provenance=kept)
+
+
+def check_label(pair: PreferencePair) -> None:
+    """Raise InputError when an axiom built a pair, so that no one said which of its answers is better."""
+    if pair.axiom != "human" and "scores" not in pair.provenance:
+        allowed = "human, or any with a judge's scores; pairs that are built already are for data.pairs of a recipe"
+        raise InputError(f"axiom of a label is {shown(pair.axiom)}; allowed: {allowed}")
 
 
 def as_dialogue(text: str) -> Question:

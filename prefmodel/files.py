@@ -34,9 +34,25 @@ def read_threads(path: str | Path) -> Iterator[Thread]:
     return _parsed(path, Thread.from_dict)
 
 
-def read_pairs(path: str | Path) -> Iterator[PreferencePair]:
-    """Yield the preference pairs of a file, one at a time; errors as for `read_threads`."""
-    return _parsed(path, lambda row: PreferencePair.from_dict(_nested_pair(row)))
+def read_pairs(
+    path: str | Path, check: Callable[[PreferencePair], object] = lambda pair: None
+) -> Iterator[PreferencePair]:
+    """Yield the preference pairs of a file, one at a time.
+
+    Args:
+        path: of the file.
+        check: raises InputError for a pair that has no place here.
+
+    Raises:
+        FileFormatError: as for `read_threads`, or what `check` raises, with the file and the line.
+    """
+
+    def parse(row: Row) -> PreferencePair:
+        pair = PreferencePair.from_dict(_nested_pair(row))
+        check(pair)
+        return pair
+
+    return _parsed(path, parse)
 
 
 def write_threads(path: str | Path, threads: Iterable[Thread]) -> int:

@@ -168,7 +168,7 @@ def test_no_word_of_a_dialogue_is_lost(text, start):
 
 
 def label(question, chosen="Yes.", rejected="No.", **others):
-    return PreferencePair(question, chosen, rejected, axiom="any", source="demo", **others)
+    return PreferencePair(question, chosen, rejected, **{"axiom": "human", "source": "demo", **others})
 
 
 def test_labels_are_marked_and_dialogues_parsed():
@@ -179,6 +179,16 @@ def test_labels_are_marked_and_dialogues_parsed():
         ("human", {}, None, "demo"),
     ]
     assert [p.question for p in found] == [(Message("user", "Who?"),), as_dialogue(DIALOGUE)]
+
+
+def test_how_difficult_a_label_is_stays():
+    (found,) = human.build([label("Why?", provenance={"difficulty": 0.7, "gpt4": 1.0})], Random(0))
+    assert found.provenance == {"difficulty": 0.7}
+
+
+def test_what_an_axiom_built_is_no_label():
+    with pytest.raises(InputError, match=r"axiom of a label is 'relevance'; allowed: .* data\.pairs of a recipe"):
+        list(human.build([label("Why?"), label("Who?", axiom="relevance")], Random(0)))
 
 
 def test_labels_that_differ_only_in_spaces_are_dropped():

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -207,6 +208,17 @@ def test_a_broken_line(run, tmp_path, threads, line, message):
     out.write_text("old")
     fails(run(threads, "-o", out), f"{threads}, ", message)
     assert out.read_text() == "old"
+
+
+def test_built_pairs_are_no_labels(run, tmp_path, labels):
+    built, judged, out = (tmp_path / f"{name}.jsonl" for name in ("built", "judged", "out"))
+    write_pairs(built, [LABELLED[0], replace(LABELLED[1], axiom="relevance")])
+    fails(run(built, "-o", out), f"{built}, line 2: axiom of a label is 'relevance'; allowed: human, or any with")
+    scores = {"recipe": "scores", "scores": [6, 2]}
+    write_pairs(judged, [replace(pair, axiom="judged", provenance=scores) for pair in LABELLED])
+    result = run(judged, labels, "-o", out, "--exclude", built)  # what is excluded may be built
+    assert result.exit_code == 0, result.stderr
+    assert {name: row["pairs"] for name, row in table(result).items()} == {"human": "1", "judged": "1"}
 
 
 def test_no_pairs(run, tmp_path, threads, labels):

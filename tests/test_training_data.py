@@ -208,6 +208,17 @@ def test_ready_pairs_are_taken_as_they_are(folder):
     assert run.report["left_out"]["sides equal up to spaces"] == {"human": 1}
 
 
+def test_what_an_axiom_built_is_no_label(folder):
+    built = pair(of_split("train", Random(4)), axiom="relevance", principle="relevance")
+    write_pairs(folder / "built.jsonl", [pair("Why?"), built])
+    told = r"built\.jsonl, line 2: axiom of a label is 'relevance'; allowed: .* data\.pairs of a recipe"
+    with pytest.raises(FileFormatError, match=told):
+        read(folder, labels=("labels.jsonl", "built.jsonl"))
+    write_pairs(folder / "eval.jsonl", [built])
+    assert built not in read(folder, pairs=("built.jsonl",), exclude=("eval.jsonl",)).train
+    assert built in read(folder, pairs=("built.jsonl",)).train
+
+
 def test_the_report_describes_each_file_once(folder):
     run = read(folder, labels=("*.jsonl", "labels.jsonl"), licences={"labels*": "CC0", "*": "other"})
     digest = sha256(folder / "labels.jsonl")
