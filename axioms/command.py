@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from axioms.llm.options import llm_options
+from prefmodel.commands import warn
 from prefmodel.errors import FileFormatError, InputError, one_line, shown
 from prefmodel.files import format_of
 from prefmodel.splits import SPLITS
@@ -42,6 +43,7 @@ def show_axioms(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         except InputError as error:
             rows.append((name, "?", one_line(error)))
     click.echo(_aligned(rows))
+    _tell_displaced()
     ctx.exit()
 
 
@@ -117,6 +119,7 @@ def pairs(
     _kinds(exclude)
     llm = llm and replace(llm, processes=options["workers"])
     wanted = _wanted(axioms, [kinds[path] for path in files], llm, encoder)
+    _tell_displaced()
     with ExitStack() as stack:
         if output == "-":
             from tempfile import TemporaryDirectory
@@ -169,6 +172,14 @@ def _wanted(
         told = f"--llm-url is {shown(llm.url)}, and no axiom of this run asks a language model"
         raise InputError(f"{told}; allowed with {', '.join(LLM_AXIOMS)}")
     return found
+
+
+def _tell_displaced() -> None:
+    """Warn of axioms of other packages that have a name of ours."""
+    from axioms.registry import displaced
+
+    for plugin in displaced():
+        warn(f"axiom {plugin.name} of another package ({plugin.target}) is left out: it has the name of one of ours")
 
 
 def _with_progress(finished: Iterator[Finished]) -> Iterator[Finished]:

@@ -33,10 +33,14 @@ class Plugin:
 
     def __call__(self, threads: Sequence[Thread], rng: Random) -> Iterator[PreferencePair]:
         build = self.load()
+        principle = import_module(build.__module__).PRINCIPLE
         try:
             for pair in build(threads, rng):
                 if not isinstance(pair, PreferencePair) or pair.axiom != self.name:
                     raise InputError(f"it yields {shown(pair)}; allowed: PreferencePair with axiom={self.name!r}")
+                if pair.principle != principle:
+                    allowed = f"allowed: {principle!r}, as its module's PRINCIPLE says"
+                    raise InputError(f"it yields a pair whose principle is {shown(pair.principle)}; {allowed}")
                 yield pair
         except GeneratorExit:
             raise

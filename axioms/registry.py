@@ -57,6 +57,14 @@ LABELS: dict[str, LabelAxiom] = {"human": human.build, "judged": judged.build}
 NAMES = (*AXIOMS, *LABELS)
 
 
+_OURS = (*NAMES, *LLM_AXIOMS)
+
+
+def displaced() -> list[Plugin]:
+    """Return the axioms of other packages that are left out, since their names are those of ours."""
+    return [plugin for name, plugin in plugins().items() if name in _OURS]
+
+
 def of_threads(llm: LLMOptions | None = None, encoder: str | None = None) -> dict[str, Axiom]:
     """Return all axioms that build pairs from threads: ours, those of other packages, those that ask a language model.
 
@@ -64,7 +72,7 @@ def of_threads(llm: LLMOptions | None = None, encoder: str | None = None) -> dic
         llm: the language model; without one there are no axioms that ask it.
         encoder: of sentences, for `relevance`; folder or Hub name.
     """
-    theirs = {name: plugin for name, plugin in plugins().items() if name not in (*NAMES, *LLM_AXIOMS)}
+    theirs = {name: plugin for name, plugin in plugins().items() if name not in _OURS}
     asking: dict[str, Axiom] = {name: Asking(name, llm) for name in LLM_AXIOMS} if llm else {}
     encoded: dict[str, Axiom] = {} if encoder is None else {"relevance": Encoded(encoder)}
     return AXIOMS | encoded | theirs | asking

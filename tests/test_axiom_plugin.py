@@ -95,6 +95,16 @@ HEAD = "from prefmodel import PreferencePair\nPRINCIPLE = None\n"
         (HEAD + "def build(threads, rng): yield 'pair'", "praise", "it yields 'pair'; allowed: PreferencePair with"),
         (HEAD + f"def build(threads, rng): yield {PAIR.replace('praise', 'x')}", "praise", "with axiom='praise'"),
         (HEAD + f"def build(threads, rng): yield {PAIR.replace('source', 'margin=-1, source')}", "praise", "margin is"),
+        (
+            HEAD.replace("None", "'usefulness'") + f"def build(threads, rng): yield {PAIR}",
+            "praise",
+            "it yields a pair whose principle is None; allowed: 'usefulness', as its module's PRINCIPLE says",
+        ),
+        (
+            HEAD + f"""def build(threads, rng): yield {PAIR.replace("source", "principle='relevance', source")}""",
+            "praise",
+            "it yields a pair whose principle is 'relevance'; allowed: None, as its module's PRINCIPLE says",
+        ),
     ],
 )
 def test_a_broken_plugin_is_told_in_one_line(install, tmp_path, code, target, message):
@@ -123,5 +133,9 @@ def test_a_plugin_cannot_take_the_name_of_one_of_ours(install, tmp_path):
     pairs = install(
         "praise", HEAD + "def build(threads, rng): return []\n", "[prefmodel.axioms]\nusefulness = praise\n"
     )
-    assert pairs("threads.jsonl", "-o", "out.jsonl", "--axioms", "usefulness").returncode == 0
+    built, listed = pairs("threads.jsonl", "-o", "out.jsonl", "--axioms", "usefulness"), pairs("--list")
+    assert (built.returncode, listed.returncode) == (0, 0)
     assert len(list(read_pairs(tmp_path / "out.jsonl"))) == 6
+    told = "warning: axiom usefulness of another package (praise) is left out: it has the name of one of ours"
+    assert built.stderr.splitlines()[0] == told
+    assert listed.stderr.splitlines() == [told]
