@@ -85,7 +85,11 @@ def show_axioms(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; the pairs are the same."
 )
 @click.option(
-    "--block", type=click.IntRange(min=1), default=10_000, show_default=True, help="Threads that an axiom sees at once."
+    "--block",
+    type=click.IntRange(1, 10**9),
+    default=10_000,
+    show_default=True,
+    help="Threads an axiom sees at once.",
 )
 @click.option(
     "--report",

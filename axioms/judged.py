@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def _scores(pair: PreferencePair) -> tuple[float, float]:
     scores = pair.provenance["scores"]
     numbers = isinstance(scores, Sequence) and not isinstance(scores, str) and len(scores) == 2
     if not numbers or not all(
-        isinstance(s, int | float) and not isinstance(s, bool) and math.isfinite(s) for s in scores
+        isinstance(s, int | float) and not isinstance(s, bool) and abs(s) <= sys.float_info.max for s in scores
     ):
         raise InputError(f"scores is {shown(scores)}; allowed: two numbers, of the chosen and of the rejected answer")
     return float(scores[0]), float(scores[1])

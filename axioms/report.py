@@ -20,7 +20,7 @@ from axioms.parts import Part
 from axioms.selection import parsed_line
 from prefmodel import baselines
 from prefmodel.errors import missing_extra
-from prefmodel.files import whole_file
+from prefmodel.files import check_above, whole_file
 from prefmodel.types import PreferencePair
 
 CONSTRUCTED = ("relevance", "groundedness", "relevant_grounding", "truthfulness", "thoroughness", *LLM_AXIOMS)
@@ -73,6 +73,7 @@ def prepare(folder: Path) -> None:
     """Make the folder of a report; what the report would lack after the work is told before it.
 
     Raises:
+        InputError: a file stands above it.
         MissingExtraError: scikit-learn, bm25s or matplotlib is not installed.
     """
     try:
@@ -81,6 +82,7 @@ def prepare(folder: Path) -> None:
         import sklearn  # noqa: F401
     except ImportError:
         raise missing_extra("--report", "axioms") from None
+    check_above("--report", folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 

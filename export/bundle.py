@@ -30,7 +30,7 @@ from prefmodel.cpus import usable_cpus
 from prefmodel.encoding import INT, EncodingConfig, PairEncoder
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
 from prefmodel.evaluation import evaluate_pairs
-from prefmodel.files import read_pairs
+from prefmodel.files import check_new_folder, read_pairs
 from prefmodel.model import PreferenceModel
 from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from training.length import Length
@@ -98,8 +98,7 @@ def export(
     checkpoint, out = Path(checkpoint), Path(out)
     if not precisions or not set(precisions) <= GRAPHS.keys():
         raise InputError(f"precisions is {list(precisions)}; allowed: some of {', '.join(GRAPHS)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"output is {out}, which exists; allowed: a new folder")
+    check_new_folder(out)
     if not checkpoint.is_dir():
         raise InputError(f"checkpoint is {checkpoint}; allowed: a folder")
     run, encoding = _run(checkpoint)

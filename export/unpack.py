@@ -21,6 +21,7 @@ from prefmodel.bundle import Bundle
 from prefmodel.bundle_files import GRAPHS, TOKENIZER_SETTINGS, TORCH
 from prefmodel.encoding import INT
 from prefmodel.errors import BundleError, InputError, one_line
+from prefmodel.files import check_new_folder
 from prefmodel.graph import check_graph
 from prefmodel.model import PreferenceModel
 from prefmodel.types import CONTRIBUTIONS, LENGTH
@@ -75,7 +76,7 @@ def unpack(
     out = Path(out)
     if precision not in (None, *PRECISIONS):
         raise InputError(f"precision is {precision}; allowed: {', '.join(PRECISIONS)}")
-    _check_free(out)
+    check_new_folder(out)
     opened = Bundle.open(bundle, revision)
     has = [name for name in PRECISIONS if GRAPHS[name] in opened.info["files"]]
     chosen = precision or next(iter(has), None)
@@ -103,14 +104,6 @@ def unpack(
     say(f"read from the {'weights for torch' if kept else f'{chosen} graph'}")
     say(f"the bundle reads inputs with [encoding] {settings}; write that in the recipe")
     return out
-
-
-def _check_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"output is {out}, which exists; allowed: a new folder")
-    above = next(parent for parent in out.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise InputError(f"output is {out}, but {above} is a file; allowed: a new folder")
 
 
 def _learned(bundle: Bundle) -> dict[str, Any]:

@@ -121,6 +121,26 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_new_folder(out: str | Path) -> None:
+    """Raise InputError when the output is there already, unless as an empty folder, or a file stands above it."""
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"output is {out}, which exists; allowed: a new folder")
+    check_above("output", out)
+
+
+def check_above(name: str, folder: str | Path) -> None:
+    """Raise InputError when a file stands above a folder that is to be made.
+
+    Args:
+        name: of the argument that names the folder.
+        folder: that may not exist yet.
+    """
+    above = next(parent for parent in Path(folder).absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"{name} is {folder}, but {above} is a file; allowed: a new folder")
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's content, in hex; raise OSError when it cannot be read.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
@@ -178,7 +179,7 @@ class PreferencePair:
         _check(self, "thread_id", str, optional=True)
         if self.principle is not None and self.principle not in PRINCIPLES:
             raise InputError(f"principle is {shown(self.principle)}; allowed: {', '.join(PRINCIPLES)} or none")
-        _check_range(self, "margin", 0.0, float("inf"))
+        _check_range(self, "margin", 0.0, sys.float_info.max)
         _check_range(self, "target", 0.0, 1.0)
         if not isinstance(self.provenance, Mapping):
             raise InputError(f"provenance is {shown(self.provenance)}; allowed: a mapping")
@@ -248,6 +249,8 @@ def _check(obj: object, name: str, kind: type, optional: bool = False) -> None:
     # bool is an int in Python, but not a number of votes.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InputError(f"{name} is {shown(value)}; allowed: {kind.__name__}{' or none' if optional else ''}")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InputError(f"{name} is {shown(value)}; allowed: an int of 64 bits{' or none' if optional else ''}")
 
 
 def _check_date(obj: object, name: str) -> None:
@@ -266,7 +269,7 @@ def _check_date(obj: object, name: str) -> None:
 def _check_range(obj: object, name: str, low: float, high: float) -> None:
     value = getattr(obj, name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise InputError(f"{name} is {shown(value)}; allowed: a number from {low:g} to {high:g}")
+        raise InputError(f"{name} is {shown(value)}; allowed: a number from {low:g} to {high:.2g}")
     object.__setattr__(obj, name, float(value))
 
 

@@ -86,7 +86,9 @@ def test_every_pair_is_high_and_far_apart(rows):
         assert 0 <= pair.target <= 1
 
 
-@pytest.mark.parametrize("scores", [5, "56", [5], [5, 4, 3], [5, None], [5, "4"], [5, math.nan], [True, 2], None, []])
+@pytest.mark.parametrize(
+    "scores", [5, "56", [5], [5, 4, 3], [5, None], [5, "4"], [5, math.nan], [5, 10**400], [True, 2], None, []]
+)
 def test_scores_that_are_none(scores):
     pair = PreferencePair("Why?", "x", "y", axiom="human", source="demo", provenance={"scores": scores})
     with pytest.raises(

@@ -202,6 +202,9 @@ def test_output_that_exists_is_refused(exported: tuple[Path, Result], trained: P
     assert done.exit_code == 1
     assert "which exists; allowed: a new folder" in done.stderr
     assert (exported[0] / "prefmodel.json").read_bytes() == before
+    below = exported[0] / "prefmodel.json" / "bundle"
+    done = export(trained, below)
+    assert done.stderr == f"error: output is {below}, but {below.parent} is a file; allowed: a new folder\n"
 
 
 def test_bundle_config_has_one_label(exported: tuple[Path, Result]) -> None:

@@ -135,8 +135,9 @@ def test_broken_line_in_the_middle(tmp_path, line, suffix):
         ({"question": [{"role": "user"}]}, "question holds {'role': 'user'}; allowed: messages with role and content"),
         ({"principle": "charm"}, "principle is 'charm'; allowed: usefulness"),
         ({"target": 1.5}, "target is 1.5; allowed: a number from 0 to 1"),
-        ({"margin": -1}, "margin is -1; allowed: a number from 0 to inf"),
+        ({"margin": -1}, "margin is -1; allowed: a number from 0 to 1.8e+308"),
         ({"margin": True}, "margin is True; allowed: a number"),
+        ({"margin": 10**400}, "allowed: a number from 0 to 1.8e+308"),
         ({"provenance": "not json"}, "provenance is 'not json'; allowed: a mapping"),
         ({"provenance": [1], "gpt4": 1}, "provenance is [1]; allowed: a mapping"),
     ],
@@ -161,6 +162,8 @@ def test_missing_field_of_a_pair(tmp_path):
         ({"answers": [{"text": "a", "votes": True}]}, "answers[0]: votes is True; allowed: int"),
         ({"passages": [5]}, "passages holds 5; allowed: str"),
         ({"views": 1.5}, "views is 1.5; allowed: int or none"),
+        ({"views": 2**63}, f"views is {2**63}; allowed: an int of 64 bits or none"),
+        ({"answers": [{"text": "a", "votes": -(10**400)}]}, "allowed: an int of 64 bits or none"),
     ],
 )
 def test_wrong_field_of_a_thread(tmp_path, change, message):

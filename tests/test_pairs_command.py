@@ -246,6 +246,7 @@ def test_no_pairs(run, tmp_path, threads, labels):
         (("in.jsonl", "-o", "out.jsonl", "--split", "most"), "--split"),
         (("in.jsonl", "-o", "out.jsonl", "--workers", "0"), "--workers"),
         (("in.jsonl", "-o", "out.jsonl", "--block", "0"), "--block"),
+        (("in.jsonl", "-o", "out.jsonl", "--block", "99999999999999999999"), "--block"),
         (("in.jsonl", "-o", "out.jsonl", "--per-question", "0"), "--per-question"),
         (("in.jsonl", "-o", "out.jsonl", "--duplicates", "all"), "--duplicates"),
     ],

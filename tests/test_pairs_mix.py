@@ -216,5 +216,6 @@ def test_a_report_that_cannot_be_written(tmp_path):
     write_threads(tmp_path / "in.jsonl", forum(20))
     (tmp_path / "file").write_text("x")
     command = ["pairs", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--report", tmp_path / "file" / "x"]
-    fails(CliRunner().invoke(main, list(map(str, command))), "file")
+    told = f"--report is {tmp_path / 'file' / 'x'}, but {tmp_path / 'file'} is a file; allowed: a new folder"
+    fails(CliRunner().invoke(main, list(map(str, command))), told)
     assert not (tmp_path / "out.jsonl").exists()

@@ -271,6 +271,7 @@ def test_a_foreign_folder_is_refused(small, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     fails(small.train(tmp_path), "which is not empty; allowed: a new folder")
     fails(small.train(tmp_path / "notes.txt"), "notes.txt; allowed: a folder")
+    fails(small.train(tmp_path / "notes.txt" / "run"), f"but {tmp_path / 'notes.txt'} is a file; allowed: a new")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -280,6 +280,8 @@ def test_a_recipe_sets_margins_and_weights_of_an_axiom(encoder):
 
 def test_what_provenance_tells_is_kept(encoder):
     told = {"difficulty": 0.25, TEACHER_MARGIN: -1.5}
-    [found], _ = encode([replace(pair("Why?"), provenance=told)], encoder, ObjectiveConfig())
+    pairs = [replace(pair("Why?"), provenance=facts) for facts in (told, {"difficulty": 10**400})]
+    (found, other), _ = encode(pairs, encoder, ObjectiveConfig())
+    assert math.isnan(other.difficulty)
     assert (found.difficulty, found.taught) == (0.25, -1.5)
     assert found.log_ratio == pytest.approx(math.log((len("A careful word1.") + 1) / (len(pair("Why?").rejected) + 1)))

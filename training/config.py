@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -227,9 +228,10 @@ class TrainConfig:
 
 def check_range(name: str, value: float, low: float, below: float = math.inf) -> None:
     """Raise InputError when a number is not in `low` to `below`."""
-    if not low <= value < below:  # NaN is in no range
+    # NaN is in no range; a whole number may be too large for a float.
+    if not low <= value < below or value > sys.float_info.max:
         allowed = f"{low:g} to below {below:g}" if below < math.inf else f"{low:g} or more, finite"
-        raise InputError(f"{name} is {value}; allowed: {allowed}")
+        raise InputError(f"{name} is {shown(value)}; allowed: {allowed}")
 
 
 def check_one_of(name: str, value: str, allowed: Iterable[str]) -> None:
@@ -239,10 +241,13 @@ def check_one_of(name: str, value: str, allowed: Iterable[str]) -> None:
 
 
 def check_patterns(name: str, patterns: Iterable[str]) -> None:
-    """Raise InputError when a name or glob is empty or leads out of the data folder."""
+    """Raise InputError when a name or glob names no file, leads out of the data folder, or is none for `Path.glob`."""
     for pattern in patterns:
-        if not pattern or Path(pattern).is_absolute():
+        path = Path(pattern)
+        if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in pattern:
             raise InputError(f"{name} holds {shown(pattern)}; allowed: names and globs inside --data")
+        if any("**" in part and part != "**" for part in path.parts):
+            raise InputError(f"{name} holds {shown(pattern)}; allowed: ** for folders, as in 'a/**/*.jsonl'")
 
 
 def _numbers(config: Any) -> list[str]:

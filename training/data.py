@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -237,7 +238,7 @@ def encode(
 def _number(pair: PreferencePair, name: str) -> float:
     """Return a number of a pair's provenance, NaN where it has none."""
     value = pair.provenance.get(name)
-    return float(value) if isinstance(value, int | float) else math.nan
+    return float(value) if isinstance(value, int | float) and abs(value) <= sys.float_info.max else math.nan
 
 
 def _usable(pairs: Iterable[PreferencePair], exclude: Exclusions, counts: Counts) -> Iterator[PreferencePair]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefmodel.errors import InputError
-from prefmodel.files import read_pairs, whole_file, write_pairs
+from prefmodel.files import check_above, read_pairs, whole_file, write_pairs
 from training.data import RunData
 from training.recipe import Recipe
 
@@ -31,7 +31,7 @@ class RunFolder:
         recipe: of the run.
 
     Raises:
-        InputError: the folder holds another run, a finished one, or anything else.
+        InputError: the folder holds another run, a finished one, or anything else, or a file stands above it.
 
     >>> import tempfile
     >>> folder = RunFolder(tempfile.mkdtemp() + "/run", Recipe(base="some/encoder"))
@@ -44,6 +44,7 @@ class RunFolder:
         self._recipe = _as_json(recipe.to_dict())
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"output is {path}; allowed: a folder")
+        check_above("output", self.path)
         if (self.path / RESULT).exists():
             raise InputError(f"output is {path}, which holds a finished run; allowed: a new folder")
         if (self.path / RECIPE).exists():

@@ -34,7 +34,7 @@ def show_sources(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="OUT", required=True, help="File to write; - for JSON lines on stdout.")
 @click.option("--split", default="train", show_default=True, help="Of the Hub; all but train are for evaluation.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many threads or pairs, the first ones.")
+@click.option("--limit", type=click.IntRange(1, 10**9), help="At most so many threads or pairs, the first ones.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=show_sources, help="List the sets.")
 def source(name: str, files: tuple[Path, ...], output: str, split: str, limit: int | None) -> None:
     """Turn the set NAME into threads or labelled pairs, for `prefmodel pairs`.
