@@ -41,7 +41,8 @@ def build(threads: Sequence[Thread], rng: Random, config: UsefulnessConfig | Non
     """Yield pairs of answers with more and with fewer votes; the margin grows with the log of the vote ratio.
 
     Recipes: "votes", clearly more of them; "accepted", the asker's choice over one that has no more. Where the asker
-    accepted an answer and the voters clearly prefer another, they disagree, and there is no pair.
+    accepted an answer and the voters clearly prefer another, they disagree, and there is no pair. Answers without text
+    are left out.
 
     Source: arXiv 2312.02206, axiom 0.
 
@@ -53,7 +54,7 @@ def build(threads: Sequence[Thread], rng: Random, config: UsefulnessConfig | Non
     for thread in threads:
         found = [
             (_ratio(better, worse), better, worse, recipe)
-            for better, worse in permutations(thread.answers, 2)
+            for better, worse in permutations((answer for answer in thread.answers if answer.text.strip()), 2)
             if (recipe := _recipe(better, worse, config)) is not None
         ]
         found.sort(key=lambda item: -item[0])

@@ -105,6 +105,13 @@ def test_equal_answers_are_no_pair():
     assert useful(ask(0, "Why?", Answer("Same.", votes=9), Answer("Same.", votes=0))) == []
 
 
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_an_answer_without_text_is_in_no_pair(blank):
+    more, fewer = Answer(blank, votes=90, accepted=True), Answer(blank, votes=0)
+    assert useful(ask(0, "Why?", more, Answer("So.", votes=9), fewer)) == []
+    assert len(useful(ask(0, "Why?", more, Answer("So.", votes=9), Answer("No.", votes=0)))) == 1
+
+
 @given(st.lists(st.none() | st.integers(-9, 3000), max_size=6), st.floats(1, 5), st.integers(1, 9), st.integers(0, 3))
 def test_ratio_gap_cap_and_margin(votes, ratio, gap, cap):
     found = useful(voted(*votes), ratio=ratio, gap=gap, pairs_per_thread=cap)
