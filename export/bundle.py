@@ -47,6 +47,8 @@ LEFT_OUT = (0.0, 0.1, 0.3, 1.0)
 """Shares of the products that int8 takes in a closer and slower form, tried in this order until the gate is passed."""
 PARITY_PAIRS = 1000
 """Test pairs on which graphs are compared with the torch model, which is slow in float32 on a CPU."""
+TRUSTED_PAIRS = 30
+"""Pairs of a principle, at least, on which its contribution may come to be trusted; on one pair all tell by luck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +257,7 @@ def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) ->
     """Return accuracy by axiom beside its baselines, and how well each contribution tells each principle's pairs.
 
     `axioms[name]` has pairs, accuracy, low, high (95%), longer and bm25. `contributions[principle][contribution]` is
-    the accuracy of one contribution alone on the pairs of a principle; a principle is `trusted` when its own
-    contribution tells better than every other, beyond chance (95%, one-sided).
+    the accuracy of one contribution alone on the pairs of a principle, and `trusted` names principles; see `trust`.
     """
     pairs = [pair for pair in pairs if pair.target > 0.5]  # pairs for invariance have no better side
     scores = graph_scores(model, pairs)
@@ -280,17 +281,32 @@ def heldout_accuracy(model: PreferenceModel, pairs: Sequence[PreferencePair]) ->
         axioms[name] |= {"longer": found["longer"].value, "bm25": found["bm25"].value}
         axioms[name] = {k: round(v, 4) for k, v in axioms[name].items()}
     margins = (scores[0] - scores[1])[:, : len(CONTRIBUTIONS)]  # no principle is about length
+    table, trusted = trust(margins, [p.principle or "general" for p in pairs])
+    return {"axioms": axioms, "contributions": table, "trusted": trusted}
+
+
+def trust(margins: FLOAT, principles: Sequence[str]) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Return how well each contribution alone tells the pairs of each principle, and the principles that are trusted.
+
+    A principle is trusted when its own contribution tells its pairs better than every other, beyond chance (95%,
+    one-sided), on `TRUSTED_PAIRS` of them or more.
+
+    Args:
+        margins: by which the contributions of the chosen answers are larger, float32 [pairs, 6].
+        principles: of each pair, one of `CONTRIBUTIONS`.
+    """
     table: dict[str, dict[str, float]] = {}
     trusted: list[str] = []
     for column, name in enumerate(CONTRIBUTIONS):
-        rows = np.array([(p.principle or "general") == name for p in pairs])
+        rows = np.array([principle == name for principle in principles])
         if rows.any():
             right = (margins[rows] > 0) + 0.5 * (margins[rows] == 0)
             table[name] = dict(zip(CONTRIBUTIONS, right.mean(0).round(4).tolist(), strict=True))
             lead = right[:, [column]] - right[:, [i for i in range(len(CONTRIBUTIONS)) if i != column]]
-            if (lead.mean(0) > 1.645 * lead.std(0) / len(lead) ** 0.5).all():
+            beyond = lead.mean(0) > 1.645 * lead.std(0) / len(lead) ** 0.5
+            if len(lead) >= TRUSTED_PAIRS and beyond.all():
                 trusted.append(name)
-    return {"axioms": axioms, "contributions": table, "trusted": trusted}
+    return table, trusted
 
 
 def _run(checkpoint: Path) -> tuple[dict[str, Any], EncodingConfig]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from transformers import AutoModelForSequenceClassification
 
-from export.bundle import ANCHOR_PAIRS
+from export.bundle import ANCHOR_PAIRS, TRUSTED_PAIRS, trust
 from export.bundle import export as export_bundle
 from export.calibrate import doubt, fit_temperature
 from export.parity import check, parity
@@ -194,6 +194,15 @@ def test_no_checkpoint(kind: str, trained: Path, tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert said[kind] in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("pairs", "trusted"), [(1, []), (TRUSTED_PAIRS - 1, []), (TRUSTED_PAIRS, ["relevance"])])
+def test_a_contribution_is_trusted_on_pairs_enough(pairs: int, trusted: list[str]) -> None:
+    margins = np.full((pairs, len(CONTRIBUTIONS)), -1, np.float32)
+    margins[:, CONTRIBUTIONS.index("relevance")] = 1
+    table, found = trust(margins, ["relevance"] * pairs)
+    assert (table["relevance"]["relevance"], table["relevance"]["general"]) == (1, 0)
+    assert found == trusted
 
 
 def test_output_that_exists_is_refused(exported: tuple[Path, Result], trained: Path) -> None:
