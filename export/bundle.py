@@ -354,16 +354,21 @@ def _write_model_files(net: PreferenceNet, encoder: PairEncoder, checkpoint: Pat
     (folder / TOKENIZER_SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
+def _without_place(base: str) -> str:
+    return Path(base).name if Path(base).is_absolute() else base
+
+
 def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     if not run:
         return {"base": checkpoint.name, "notes": "exported as it is, without training"}
     recipe, data = run["recipe"], run["data"]
     # Where a base lay on the machine that trained is nobody's business; its hash says which one it was.
-    base = Path(recipe["base"]).name if Path(recipe["base"]).is_absolute() else recipe["base"]
+    base = _without_place(recipe["base"])
     distil = recipe.get("distil", {})
     if distil:
         distil = {**distil, "teachers": [Path(name).name for name in distil.get("teachers", ())]}
-    recipe = {**recipe, "base": base, "distil": distil}
+    train = {**recipe["train"], "blend_base": _without_place(recipe["train"].get("blend_base", ""))}
+    recipe = {**recipe, "base": base, "train": train, "distil": distil}
     before = _facts(run["base_run"], checkpoint) if run.get("base_run") else run.get("base_bundle")
     return {
         "base": base,

@@ -205,7 +205,8 @@ def _training(facts: Mapping[str, Any]) -> str:
     train = facts["recipe"]["train"]
     loss = "hinge" if facts["recipe"].get("objective", {}).get("loss") == "hinge" else "Bradley-Terry"
     blend = train.get("blend", 1)
-    kept = f" The weights are {blend:g} of the way from before to after it." if blend < 1 else ""
+    whence = f"`{train['blend_base']}`" if train.get("blend_base") else "before"
+    kept = f" The weights are {blend:g} of the way from {whence} to after it." if blend < 1 else ""
     return (
         f"{facts['updates']} updates of {train['step_pairs']} pairs with a {loss} loss,"
         f" peak learning rate {train['learning_rate']:g}, in {facts['hours']} hours ({facts['device']})."

@@ -138,6 +138,11 @@ def test_a_model_that_was_trained_twice_tells_of_both(run, copied_bundle, tmp_pa
     assert "Starting point: `some/start`. Trained for 700 updates" in text
     assert "Then trained on for 30 updates" in text
     assert text.count("The weights are 0.25 of the way from before to after it.\n") == 1
+    info["training"]["recipe"]["train"]["blend_base"] = "some/start"
+    (copied_bundle / "prefmodel.json").write_text(json.dumps(info))
+    assert run("card", "-o", tmp_path / "card.md", model=copied_bundle).exit_code == 0
+    text = ModelCard.load(tmp_path / "card.md").text
+    assert text.count("The weights are 0.25 of the way from `some/start` to after it.\n") == 1
     assert "| first.jsonl |" in text
     assert "| second.jsonl |" in text
     assert "was trained on: eval.jsonl.\n" in text  # both trainings left it out

@@ -175,6 +175,8 @@ class TrainConfig:
             them it does, since the base's tokenizer takes them apart.
         blend: how far the weights that are left behind go from the start to what was learned, 0 to 1. Between the two a
             model that was trained on knows what is new and forgets less (arXiv 2109.01903).
+        blend_base: a folder, or the name of a model on the Hub, of the same shape, such as the pretrained one that the
+            base came from: `blend` goes from its weights instead of the start's; the heads stay as they were learned.
         precision: of products: "bfloat16", "float32", or "auto" for bfloat16 where the device has it in hardware.
         compile: compile the encoder with torch.compile, which pays for long runs on a GPU.
         checkpointing: compute activations again in the backward pass instead of keeping them: less memory, a third
@@ -205,6 +207,7 @@ class TrainConfig:
     freeze_embeddings: bool = True
     alike: tuple[str, ...] = ()
     blend: float = 1.0
+    blend_base: str = ""
     precision: str = "auto"
     compile: bool = False
     checkpointing: bool = False
@@ -219,6 +222,8 @@ class TrainConfig:
             raise InputError("train.freeze_embeddings is false with train.alike; allowed: true, or no train.alike")
         if self.blend > 1:
             raise InputError(f"train.blend is {self.blend}; allowed: 0 to 1")
+        if self.blend_base and self.blend == 1:
+            raise InputError("train.blend is 1 with train.blend_base; allowed: below 1, or no train.blend_base")
         counts = ("epochs", "step_pairs", "batch_tokens", "eval_every", "save_every")
         shares = ("warmup", "dropout")
         for name in _numbers(self):

@@ -98,6 +98,8 @@ class Run:
         self.net = self._begin()
         if apart := told_apart(load_tokenizer(recipe.base), recipe.train.alike):
             self.say(f"train.alike: no token of their own, and so told apart still: {', '.join(apart)}")
+        if self.options.blend_base:
+            self._check_blend_base()
         _check_length(self.net, recipe.encoding.max_tokens)
         goal = recipe.objective
         self._masking = (
@@ -279,11 +281,33 @@ class Run:
 
     def _blend(self, net: PreferenceNet) -> None:
         """Move the weights of a network back towards those that the run began with: see `TrainConfig.blend`."""
-        with torch.random.fork_rng():
-            began = dict(self._begin().named_parameters())
+        other = bool(self.options.blend_base)
+        began = dict((self._blend_base() if other else self._begin_again()).named_parameters())
+        heads = {id(weight) for weight in net.heads.parameters()} if other else set()
         with torch.no_grad():
             for name, weight in net.named_parameters():  # each once: the heads have two names
-                weight.copy_(torch.lerp(began[name].to(weight), weight, self.options.blend))
+                if id(weight) not in heads:
+                    weight.copy_(torch.lerp(began[name].to(weight), weight, self.options.blend))
+
+    def _begin_again(self) -> PreferenceNet:
+        with torch.random.fork_rng():
+            return self._begin()
+
+    def _blend_base(self) -> PreferenceNet:
+        with torch.random.fork_rng():  # what starts at random must not draw from the run's numbers
+            net = PreferenceNet.from_base(self.options.blend_base)
+        read_alike(net, load_tokenizer(self.recipe.base), self.options.alike)
+        return net
+
+    def _check_blend_base(self) -> None:
+        """Raise InputError where the weights of `TrainConfig.blend_base` have other shapes, and not after the run."""
+        wanted, found = _shapes(self.net), _shapes(self._blend_base())
+        if wanted != found:
+            name = next(name for name in sorted(wanted | found) if wanted.get(name) != found.get(name))
+            raise InputError(
+                f"train.blend_base is {self.options.blend_base!r}, whose {name} has the shape {found.get(name)};"
+                f" allowed: {wanted.get(name)}, as in the base"
+            )
 
     def _write_model(self, net: PreferenceNet, folder: Path) -> None:
         net.save(folder)
@@ -328,7 +352,8 @@ class Run:
             if self.options.blend < 1:
                 self._blend(net)
             self._write_model(net, path)
-            way = f", {self.options.blend:g} of the way from the start," if self.options.blend < 1 else ""
+            whence = self.options.blend_base or "the start"
+            way = f", {self.options.blend:g} of the way from {whence}," if self.options.blend < 1 else ""
             self.say(f"the weights of update {kept}{way} are kept; measuring on the held-out test pairs")
             net = net.to(self.place.device)
             facts: dict[str, Any] = {"recipe": self.recipe.to_dict(), "data": run.report}
@@ -338,6 +363,10 @@ class Run:
             shutil.rmtree(best, ignore_errors=True)
             discard_state(path)
         self.place.wait_for_everyone()
+
+
+def _shapes(net: PreferenceNet) -> dict[str, list[int]]:
+    return {name: list(weight.shape) for name, weight in net.named_parameters()}
 
 
 def _check_length(net: PreferenceNet, tokens: int) -> None:
