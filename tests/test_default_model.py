@@ -132,14 +132,14 @@ def relevance_accuracy(model: prefmodel.PreferenceModel) -> float:
 
 
 @needs_data
-@pytest.mark.xfail(reason="the aim; the present model has .89", strict=True)
+@pytest.mark.xfail(reason="the aim; the present model has .91", strict=True)
 def test_heldout_relevance_pairs(relevance_accuracy: float) -> None:
     assert relevance_accuracy >= 0.95
 
 
 @needs_data
 def test_heldout_relevance_does_not_fall_behind(relevance_accuracy: float) -> None:
-    assert relevance_accuracy >= 0.88
+    assert relevance_accuracy >= 0.89
 
 
 def test_golden_ids(model: prefmodel.PreferenceModel) -> None:

@@ -22,6 +22,7 @@ from prefmodel.errors import InputError, PrefModelError, one_line
 from prefmodel.types import PreferencePair
 from training import data
 from training.alike import read_alike, told_apart
+from training.blend import blend, check_shapes
 from training.ctrl_c import CtrlC
 from training.engine import Engine, accelerator
 from training.left_behind import write_results
@@ -98,8 +99,9 @@ class Run:
         self.net = self._begin()
         if apart := told_apart(load_tokenizer(recipe.base), recipe.train.alike):
             self.say(f"train.alike: no token of their own, and so told apart still: {', '.join(apart)}")
-        if self.options.blend_base:
-            self._check_blend_base()
+        if recipe.train.blend_base:  # lest a run ends in a model that does not fit
+            with torch.random.fork_rng():
+                check_shapes(self.net, self._blend_base(), recipe.train.blend_base)
         _check_length(self.net, recipe.encoding.max_tokens)
         goal = recipe.objective
         self._masking = (
@@ -280,34 +282,16 @@ class Run:
         return net
 
     def _blend(self, net: PreferenceNet) -> None:
-        """Move the weights of a network back towards those that the run began with: see `TrainConfig.blend`."""
+        """Move the weights of a network back towards those that the run began with, or of `train.blend_base`."""
         other = bool(self.options.blend_base)
-        began = dict((self._blend_base() if other else self._begin_again()).named_parameters())
-        heads = {id(weight) for weight in net.heads.parameters()} if other else set()
-        with torch.no_grad():
-            for name, weight in net.named_parameters():  # each once: the heads have two names
-                if id(weight) not in heads:
-                    weight.copy_(torch.lerp(began[name].to(weight), weight, self.options.blend))
-
-    def _begin_again(self) -> PreferenceNet:
-        with torch.random.fork_rng():
-            return self._begin()
+        with torch.random.fork_rng():  # what starts at random must not draw from the run's numbers
+            back = self._blend_base() if other else self._begin()
+        blend(net, back, self.options.blend, heads=not other)
 
     def _blend_base(self) -> PreferenceNet:
-        with torch.random.fork_rng():  # what starts at random must not draw from the run's numbers
-            net = PreferenceNet.from_base(self.options.blend_base)
+        net = PreferenceNet.from_base(self.options.blend_base)
         read_alike(net, load_tokenizer(self.recipe.base), self.options.alike)
         return net
-
-    def _check_blend_base(self) -> None:
-        """Raise InputError where the weights of `TrainConfig.blend_base` have other shapes, and not after the run."""
-        wanted, found = _shapes(self.net), _shapes(self._blend_base())
-        if wanted != found:
-            name = next(name for name in sorted(wanted | found) if wanted.get(name) != found.get(name))
-            raise InputError(
-                f"train.blend_base is {self.options.blend_base!r}, whose {name} has the shape {found.get(name)};"
-                f" allowed: {wanted.get(name)}, as in the base"
-            )
 
     def _write_model(self, net: PreferenceNet, folder: Path) -> None:
         net.save(folder)
@@ -363,10 +347,6 @@ class Run:
             shutil.rmtree(best, ignore_errors=True)
             discard_state(path)
         self.place.wait_for_everyone()
-
-
-def _shapes(net: PreferenceNet) -> dict[str, list[int]]:
-    return {name: list(weight.shape) for name, weight in net.named_parameters()}
 
 
 def _check_length(net: PreferenceNet, tokens: int) -> None:
