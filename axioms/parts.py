@@ -99,6 +99,7 @@ class Parts:
 
     def remove(self) -> None:
         """Remove the folder and what is in it."""
+        (self.folder / "run.json").unlink(missing_ok=True)  # first: what a kill then leaves is of no run
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _take_up(self, run: dict[str, Any]) -> None:

@@ -165,8 +165,17 @@ def undisturbed(place: Place, source: Path, suffix: str, name: str) -> tuple[Pat
 
 
 def same(output: Path, expected: Path) -> bool:
+    """Say whether a run came to its end with what is expected."""
+    return not under_way(output) and alike(output, expected)
+
+
+def alike(output: Path, expected: Path) -> bool:
     pairs = [(output, expected), *[(Path(f"{p}.errors.jsonl") for p in (output, expected))]]
-    return all(a.exists() and cmp(a, b, shallow=False) for a, b in pairs) and not Path(f"{output}.progress").exists()
+    return all(a.exists() and cmp(a, b, shallow=False) for a, b in pairs)
+
+
+def under_way(output: Path) -> bool:
+    return Path(f"{output}.progress").exists()
 
 
 def remove(output: Path) -> None:
@@ -179,7 +188,7 @@ def kills(place: Place, step: str, suffix: str, count: int, number: int, report:
     expected, seconds = undisturbed(place, source, suffix, "expected")
     output, random_ = place.folder / f"killed{suffix}", random.Random(place.seed)
     killed, finished, good, reached = 0, 0, True, []
-    while killed < number or Path(f"{output}.progress").exists():
+    while killed < number or under_way(output):
         process = place.start(source, output)
         try:
             # Of the start too, which reads again what is done; on average as long as the run takes, all together.
@@ -189,11 +198,11 @@ def kills(place: Place, step: str, suffix: str, count: int, number: int, report:
             process.wait()
             killed += 1
             reached.append(done_rows(output))
+            good &= not output.exists() or alike(output, expected)  # whole or not at all
         else:
             finished += 1
-            good &= process.returncode == BAD_ROWS
-        if output.exists():  # whole or not at all
-            good &= same(output, expected)
+            good &= process.returncode == BAD_ROWS and same(output, expected)
+        if output.exists() and not under_way(output):  # killed with its output in place, the next run ends the rest
             remove(output)
     found = f"{killed} kills after {', '.join(map(str, reached))} rows; {finished} runs ended, all alike: {good}"
     report.add(step, f"{count:,} rows to {suffix}, undisturbed {seconds:.0f} s", found, good and finished > 0)

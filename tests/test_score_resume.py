@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -18,7 +19,8 @@ from tests.batch import CHUNK
 from tests.command import COMMAND, GOOD, QUESTION, fails
 from tests.tiny import build_bundle
 
-ROWS = 40_000  # some seconds of work for the tiny model, so that a run can be killed in the middle
+ROWS = 40_000  # a second of work or more for the tiny model, so that a run can be killed in the middle
+OFTEN = "from prefmodel.batch import journal; journal.SYNC_SECONDS = 0.02; from prefmodel.cli import main; main()"
 HALF = 1500 // CHUNK * CHUNK
 BEFORE_2001 = 2000 // CHUNK * CHUNK
 
@@ -49,7 +51,9 @@ def command(path, output, bundle, *more):
 
 
 def started(*arguments, **options):
-    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    """Start a run that writes its journal often, so that it can be killed soon after rows reached it."""
+    often = [sys.executable, "-c", OFTEN, *command(*arguments)[len(COMMAND) :]]
+    return subprocess.Popen(often, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def finished_rows(output):
@@ -80,7 +84,7 @@ def test_a_killed_run_goes_on(many, tiny_bundle, tmp_path, suffix):
     assert 0 < stopped(running, output, signal.SIGKILL) < ROWS
     assert running.returncode == -signal.SIGKILL
     running = started(many, output, tiny_bundle)
-    time.sleep(0.3)  # while it starts, or reads again what it has, or goes on
+    time.sleep(0.2)  # while it starts, or reads again what it has, or goes on
     running.kill()
     running.communicate()
     done = finished_rows(output)

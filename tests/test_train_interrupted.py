@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from torch.optim import AdamW
 
 from prefmodel.errors import BundleError
+from tests.killed import alone, killed_at
 from tests.small_run import ENVIRONMENT, log, same_weights, small_run
 from training.ctrl_c import CtrlC
 from training.resume import Progress, discard_state, load_state, save_state, tensors_of
@@ -145,12 +145,7 @@ def save(run, step):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="makes copies of a process to kill them")
 def test_a_kill_at_any_instant_leaves_a_whole_state(tmp_path):
     """Kill `save_state` before its 1st, 2nd, … change of the file system, until it comes to its end."""
-    # In a process of its own: the copy of one that has threads, as that of the tests may, can wait for a lock for ever.
-    script = "import sys; from tests.test_train_interrupted import kills; kills(sys.argv[1])"
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    found = [tuple(state) for state in json.loads(done.stdout)]
+    found = [tuple(state) for state in alone(kills, tmp_path)]
     assert len(found) > 5
     assert found == sorted(found)
     assert set(found) == {(1, 1.0), (2, 2.0)}
@@ -163,33 +158,13 @@ def kills(folder):
         run = Path(folder) / str(instant)
         run.mkdir()
         save(run, 1)
-        child = os.fork()
-        if child == 0:
-            kill_at(instant)
-            save(run, 2)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
+        ended = killed_at(instant, lambda run=run: save(run, 2))
         found.append(loaded(run))
         save(run, 3)  # whatever the kill left is no hindrance
         assert loaded(run) == (3, 3.0)
-        if status == 0:
+        if ended:
             break
     print(json.dumps(found))
-
-
-def kill_at(instant):
-    """Kill this process at the so-manieth event that changes the file system."""
-    seen = 0
-
-    def watch(event, arguments):
-        nonlocal seen
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if writes or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"):
-            seen += 1
-            if seen == instant:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
 
 
 def test_a_part_of_a_state_does_not_count(tmp_path):

@@ -190,8 +190,8 @@ class Journal:
             self.place, self.ready = place, ready
             with self._told():
                 self._publish()
-            if difference:
-                self.__init__(self.output, self.run)  # type: ignore[misc] # that run is done; this one begins
+            if difference or not self.output.exists():  # that run is done; this one begins
+                self.__init__(self.output, self.run)  # type: ignore[misc]
         elif difference:
             raise InputError(
                 f"{self.folder}: has {place.rows} finished rows of another run, {difference}; "
@@ -233,14 +233,18 @@ class Journal:
         ready = self.folder / str(self.ready)
         self._close_files()  # Windows moves no open files
         if ready.exists():
-            if self.place.bad:
-                os.replace(self.folder / "errors", self.errors)
-            else:
+            errors = self.folder / "errors"
+            if not self.place.bad:
                 self.errors.unlink(missing_ok=True)
+            elif errors.exists():  # a run that was killed here has moved them already
+                os.replace(errors, self.errors)
             if self.output.exists():
                 shutil.copymode(self.output, ready)
             os.replace(ready, self.output)
             _to_disk(self.output.parent)
+        with suppress(OSError):  # rows may take a while: until they are gone the journal tells of the end
+            for name in ("rows", "errors"):
+                (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self._let_go()
 
