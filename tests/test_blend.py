@@ -44,6 +44,9 @@ def test_weights_between_another_model_and_what_was_learned(small, tmp_path):
     assert whole.keys() == began.keys() | heads
     recorded = json.loads((tmp_path / "mixed" / "run.json").read_text())["recipe"]
     assert recorded["train"]["blend_base"] == str(other)
+    named = small.variant("named", epochs=1, blend=0.75).train(tmp_path / "named", "--blend-base", other)
+    assert named.exit_code == 0
+    assert all(torch.equal(found[name], weight) for name, weight in weights(tmp_path / "named").items())
     for name in whole:  # heads stay as they were learned
         wanted = whole[name] if name in heads else 0.75 * whole[name] + 0.25 * began[name]
         torch.testing.assert_close(found[name], wanted, atol=1e-6, rtol=1e-5)

@@ -18,6 +18,7 @@ TRACKERS = ("tensorboard", "wandb")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", "stopped", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @click.option("--base", help="Pretrained start: a folder, or a name on the Hub. Default: the recipe's.")
+@click.option("--blend-base", help="The same for train.blend_base, the weights that train.blend goes from.")
 @click.option("--seed", type=click.IntRange(min=0), help="Default: the recipe's.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many updates, resumable.")
 @click.option(
@@ -29,6 +30,7 @@ def train(
     output: Path | None,
     stopped: Path | None,
     base: str | None,
+    blend_base: str | None,
     seed: int | None,
     max_steps: int | None,
     trackers: tuple[str, ...],
@@ -40,6 +42,7 @@ def train(
     """
     if stopped is not None:
         given = {"RECIPE": recipe, "--data": data_folder, "-o": output, "--base": base, "--seed": seed}
+        given["--blend-base"] = blend_base
         if both := [name for name, value in given.items() if value is not None]:
             raise InputError(f"--resume is given with {both[0]}; allowed: --resume with --max-steps and --track alone")
         from training.train import resume
@@ -56,6 +59,8 @@ def train(
     configuration = Recipe.read(recipe)
     if base is not None:
         configuration = replace(configuration, base=base)
+    if blend_base is not None:
+        configuration = replace(configuration, train=replace(configuration.train, blend_base=blend_base))
     if seed is not None:
         configuration = replace(configuration, seed=seed)
     _tell(run(configuration, data_folder, output, max_steps, trackers))
