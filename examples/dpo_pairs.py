@@ -5,7 +5,7 @@ python examples/dpo_pairs.py pairs.jsonl
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 from datasets import Dataset
 
@@ -38,7 +38,9 @@ ROWS = [
 
 
 def main() -> None:
-    output = sys.argv[1] if len(sys.argv) > 1 else "pairs.jsonl"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", nargs="?", default="pairs.jsonl")
+    output = parser.parse_args().output
     judge = PairwiseJudge(min_gap=0.5, max_pairs=2)
     dataset = Dataset.from_list(ROWS)
     for rates in dataset.map(judge.add_win_rates, batched=True)["win_rates"]:

@@ -87,6 +87,9 @@ class Bundle:
         choice = [precision] if precision else [p for p in GRAPHS if p != "float16"]
         present = [p for p in choice if GRAPHS[p] in files]
         wanted = " or ".join(GRAPHS[p] for p in choice)
+        if precision and not present:
+            has = ", ".join(p for p in GRAPHS if GRAPHS[p] in files)
+            raise InputError(f"precision is {shown(precision)}; allowed: {has or 'none'}, which {folder} has")
         for name in [*FILES, *([] if present else [wanted])]:
             if name not in files:
                 raise BundleError(f"{folder / MANIFEST}: files does not list {name}")

@@ -362,6 +362,8 @@ def test_no_bundle_is_opened_for_a_wrong_number_of_threads(tmp_path):
     for backend in ("onnxruntime", "openvino", None):
         with pytest.raises(InputError, match="threads is 0"):
             PreferenceModel.from_pretrained(folder, threads=0, backend=backend)
+        with pytest.raises(InputError, match=r"threads is 5000; allowed: 1 to \d+; more than there are CPUs only cost"):
+            PreferenceModel.from_pretrained(folder, threads=5000, backend=backend)
 
 
 @pytest.mark.parametrize(

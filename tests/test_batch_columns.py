@@ -115,11 +115,15 @@ def test_several_kinds_in_one_row(score, model):
     assert found["scores"] == [bad, good]
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".csv", ".tsv"])
 def test_rows_of_different_kinds_in_one_file(score, model, suffix):
-    """In Parquet every row has all columns, most of them without a value."""
+    """In tables every row has all columns, most of them without a value."""
     rows = [{"question": QUESTION, "answer": GOOD}, {"question": QUESTION, "answers": [BAD, GOOD]}]
     rows += [{"prompt": QUESTION, "chosen": GOOD, "rejected": BAD}, {"messages": [USER, said(BAD)]}]
+    if suffix in (".csv", ".tsv"):
+        names = dict.fromkeys(name for row in rows for name in row)
+        lists = [{n: json.dumps(v) if isinstance(v, list) else v for n, v in row.items()} for row in rows]
+        rows = [dict.fromkeys(names, "") | row for row in lists]
     found, bad = score(*rows, suffix=suffix)
     assert bad == []
     good, poor = scored(model, QUESTION, GOOD), scored(model, QUESTION, BAD)
@@ -210,6 +214,12 @@ def test_named_columns_on_the_command_line(run, tmp_path):
         ({"question": QUESTION, "answer": [said("")]}, "answer is [{'role': 'assistant', 'content': ''}]; allowed"),
         ({"question": {"text": QUESTION}, "answer": GOOD}, "question is {'text'"),
         ({"question": QUESTION, "completions": [GOOD]}, "columns are question, completions; allowed: answer, answers"),
+        ({"question": QUESTION, "chosen": GOOD, "rejected": None}, "rejected is None; allowed: non-empty text"),
+        ({"question": QUESTION, "chosen": None, "rejected": BAD}, "chosen is None; allowed: non-empty text"),
+        (
+            {"question": QUESTION, "answer": GOOD, "chosen": GOOD, "rejected": None},
+            "rejected is None; allowed: non-empty text",
+        ),
         ({f"{i:099}": i for i in range(9)}, "...; allowed: answer, answers, or both chosen and rejected"),
     ],
 )

@@ -129,13 +129,14 @@ def test_answers_that_are_left_keep_their_type(model, tmp_path):
 
 
 def test_the_columns_of_parquet_stay_without_rows(model, tmp_path):
-    """Where there was none, or none is kept."""
+    """Where there was none, or none is kept: then those of the scores are behind them."""
     for row, additions in ((None, {}), (typed(1), {"min_score": 1e9})):
         table = arrow.Table.from_pylist([row] if row else [], SCHEMA)
         write_table(tmp_path / "in.parquet", table)
         score_files(model, tmp_path / "in.parquet", tmp_path / "out.parquet", Options(additions=Additions(**additions)))
         found = read_table(tmp_path / "out.parquet")
-        assert (found.schema.types, found.num_rows) == (SCHEMA.types, 0)
+        assert (found.schema.types[: len(SCHEMA)], found.num_rows) == (SCHEMA.types, 0)
+        assert found.schema.names[len(SCHEMA) :] == (["score"] if row else [])
 
 
 def test_values_of_several_types_become_json_text(run, tmp_path):

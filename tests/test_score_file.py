@@ -11,7 +11,8 @@ import pytest
 
 from prefmodel.files import FORMATS, read_rows, write_pairs, write_rows, write_threads
 from prefmodel.types import Answer, Message, PreferencePair, Thread
-from tests.command import BAD, COMMAND, GOOD, LONG, QUESTION, fails, succeeds
+from tests.batch import read_table, write
+from tests.command import BAD, COMMAND, GOOD, LONG, QUESTION, fails, process, succeeds
 
 
 @pytest.mark.parametrize("output", FORMATS)
@@ -74,11 +75,39 @@ def test_an_empty_file(run, tmp_path):
     assert gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()) == b""
 
 
-@pytest.mark.parametrize("rows", ["", f"{QUESTION},{GOOD}\n"])
-def test_a_table_without_a_row_that_is_kept_has_its_header(run, tmp_path, rows):
+@pytest.mark.parametrize(("rows", "score"), [("", ""), (f"{QUESTION},{GOOD}\n", ",score")])
+def test_a_table_without_a_row_that_is_kept_has_its_header(run, tmp_path, rows, score):
     (tmp_path / "in.csv").write_text(f"question,answer\n{rows}")
     assert run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--min-score", 99).exit_code == 0
-    assert (tmp_path / "out.csv").read_text() == "question,answer\n"
+    assert (tmp_path / "out.csv").read_text() == f"question,answer{score}\n"
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("row", [{"answer": GOOD}, {"answers": [GOOD]}, {"chosen": GOOD, "rejected": GOOD}])
+def test_parquet_without_a_row_that_is_kept_has_the_columns_of_one_with_rows(run, tmp_path, suffix, row):
+    cells = {
+        name: json.dumps(value) if isinstance(value, list) and suffix == ".csv" else value
+        for name, value in row.items()
+    }
+    write(tmp_path / f"in{suffix}", [{"question": QUESTION, **cells}])
+    schemas = []
+    for least in (-99, 99):
+        output = tmp_path / f"out{least}.parquet"
+        options = ["--min-score", least, "--contributions", "--truncated"]
+        assert run("score", tmp_path / f"in{suffix}", "-o", output, *options).exit_code == 0
+        schemas.append(read_table(output).schema)
+    assert len(schemas[0]) > 4
+    assert schemas[1].equals(schemas[0])
+    assert read_table(output).num_rows == 0
+
+
+def test_what_can_score_nothing_is_an_error_on_standard_output_too(tiny_bundle):
+    result = process("score", "-", "--model", tiny_bundle, input=f"question,answer\n{QUESTION},{GOOD}\n")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1] == (
+        "error: -: none of 2 rows can be scored; it was read as jsonl, see --stdin-format"
+    )
 
 
 def test_a_run_that_can_score_nothing_leaves_everything_as_it_was(run, tmp_path):

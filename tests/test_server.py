@@ -374,7 +374,8 @@ def test_settings_are_checked():
 
 
 def test_wrong_arguments_are_told_in_a_line(run, tmp_path, server):
-    fails(run("serve", "--max-rows", 0), "max_rows is 0; allowed: ")
+    fails(run("serve", "--max-rows", 0), "--max-rows is 0; allowed: ")
+    fails(run("serve", "--timeout", -1), "--timeout is -1.0; allowed: a number from 0.01 to 86400")
     fails(run("serve", "--token-file", tmp_path / "none"), "--token-file is ")
     fails(run("serve", "--port", server.url.rpartition(":")[2]), "host and port are 127.0.0.1 and ", "in use")
     fails(run("serve", "--port", 0, model=tmp_path), "not a bundle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,8 @@ INT = NDArray[np.int64]
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("logits", "contributions")
+MOST_THREADS = 64
+"""Threads that may be asked for where there are fewer CPUs: each costs time to start, hundreds of them seconds."""
 
 
 class Backend(Protocol):
@@ -59,6 +62,9 @@ def checked_threads(threads: int | None) -> int:
     """
     if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
         raise InputError(f"threads is {shown(threads)}; allowed: 1 or more, or none for all that are usable")
+    most = max(MOST_THREADS, os.cpu_count() or 1)
+    if threads is not None and threads > most:
+        raise InputError(f"threads is {threads}; allowed: 1 to {most}; more than there are CPUs only cost time")
     return threads or usable_cpus()
 
 

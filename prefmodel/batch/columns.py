@@ -133,15 +133,18 @@ def texts_of(row: Row, columns: Columns | None = None, cells: bool = False) -> T
     if missing is not None:
         raise InputError(f"there is no column {shown(missing)}; allowed: {names_of(row)}")
     asked = named.pop("question", None)
-    recognised = _recognised(row)
-    # A table has all columns in all rows, and a value in those that count.
-    of_answers = named or {what: column for what, column in recognised.items() if row[column] is not None}
-    if not of_answers and row.get("messages") is not None:
+    recognised = _recognised(row, cells)
+    # A table has all columns in all rows, and a value in those that count; of a pair both count.
+    there = {what for what, column in recognised.items() if _there(row[column], cells)}
+    pair = {"chosen", "rejected"}
+    there |= pair if there & pair else set()
+    of_answers = named or {what: column for what, column in recognised.items() if what in there}
+    if not of_answers and _there(row.get("messages"), cells):
         return _dialogue(row, asked)
     of_answers = of_answers or dict(list(recognised.items())[:1])
     if not of_answers:
         raise InputError(f"columns are {names_of(row)}; allowed: answer, answers, or both chosen and rejected")
-    name = asked or next((name for name in ("question", "prompt", "messages") if row.get(name) is not None), None)
+    name = asked or next((n for n in ("question", "prompt", "messages") if _there(row.get(n), cells)), None)
     if name is None and "chosen" in of_answers:
         return _two_dialogues(row, of_answers)
     answers = {
@@ -203,9 +206,14 @@ _SCORE = {"answer": "score", "answers": "scores", "chosen": "score_chosen", "rej
 _CONTRIBUTIONS = {what: re.sub("scores?", "contributions", name) for what, name in _SCORE.items()}
 
 
-def _recognised(row: Row) -> dict[str, str]:
+def _there(value: object, cells: bool) -> bool:
+    """Tell whether a row has a value in a column; a table of text has an empty cell where it has none."""
+    return value is not None and not (cells and value == "")
+
+
+def _recognised(row: Row, cells: bool) -> dict[str, str]:
     found: dict[str, str] = {what: what for what in ("answer", "answers") if what in row}
-    if "completion" in row and row.get("answer") is None:
+    if "completion" in row and not _there(row.get("answer"), cells):
         found["answer"] = "completion"
     if "chosen" in row and "rejected" in row:
         found |= {"chosen": "chosen", "rejected": "rejected"}

@@ -28,6 +28,7 @@ class Rows:
         places: the index in `table` of each row.
         changed: columns of `table` that are not as they were read.
         columns: names of the columns that were read, where the source says them before its rows.
+        like: where none is kept, the rows with their scores; only what columns they have counts.
     """
 
     rows: list[Row]
@@ -35,6 +36,7 @@ class Rows:
     places: Sequence[int] = ()
     changed: Set[str] = frozenset()
     columns: Sequence[str] = ()
+    like: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ def json_lines(rows: Rows) -> bytes:
 
 def _json_lines_or_names(rows: Rows) -> bytes:
     """Return rows as JSON lines; where there is none, the names of the columns, as tables have also without rows."""
-    return json_lines(rows) or (json.dumps(list(rows.columns)).encode() + b"\n" if rows.columns else b"")
+    others = rows.like.rows if rows.like else []
+    names = dict.fromkeys((*rows.columns, *(name for row in others for name in row)))
+    return json_lines(rows) or (json.dumps(list(names)).encode() + b"\n" if names else b"")
 
 
 def json_line(row: Row) -> bytes:

@@ -69,6 +69,8 @@ class _DoesNotFit(Exception):
 def _table(rows: Rows) -> Any:
     """Return rows as a table; columns that are as they were read are taken from there."""
     read = None if rows.table is None else rows.table.take(arrow.array(rows.places, arrow.int64()))
+    if rows.like:
+        return _table(rows.like).slice(0, 0)
     if not rows.rows:
         return arrow.table({encodable(n): arrow.nulls(0) for n in rows.columns}) if read is None else read
     columns: dict[str, tuple[Any, Any]] = {}

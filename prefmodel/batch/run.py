@@ -132,9 +132,7 @@ def score_files(
                 errors(done.errors)
                 replaced |= done.replaced
             if journal.place.bad and not journal.place.rows:
-                raise FileFormatError(
-                    f"{where}: none of {journal.place.bad} rows can be scored; {output} is not written"
-                )
+                raise FileFormatError(f"{_none(where, journal.place, options)}; {output} is not written")
             notes += [*_replaced(replaced), *journal.finish(form.finish)]
         except SourceError as error:
             journal.stop(error.source)
@@ -161,7 +159,7 @@ def score_stream(
         errors: gets the rows that cannot be scored, JSON lines with file, line, reason and row.
 
     Raises:
-        FileFormatError: a file cannot be read, or, with `strict`, a row cannot be scored.
+        FileFormatError: a file cannot be read; or no row can be scored; or, with `strict`, one cannot.
     """
     options = options or Options()
     sources, ignored = find_sources(where, options.stdin_format)
@@ -172,8 +170,15 @@ def score_stream(
         rows(done.packed)
         errors(done.errors)
         replaced |= done.replaced
+    if place.bad and not place.rows:
+        raise FileFormatError(_none(where, place, options))
     notes = [*_ignored(ignored), *_replaced(replaced)]
     return Summary(place.rows, place.kept, place.bad, place.cut, 0, tuple(notes))
+
+
+def _none(where: str | Path, place: Place, options: Options) -> str:
+    hint = f"; it was read as {options.stdin_format[1:]}, see --stdin-format" if str(where) == STDIN else ""
+    return f"{where}: none of {place.bad} rows can be scored{hint}"
 
 
 def _ignored(names: list[str], shown: int = 3) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prefmodel.batch.columns import Additions, Columns, Texts, names_of, texts_of, with_scores
 from prefmodel.batch.output import Output, Rows, json_line
@@ -151,24 +152,11 @@ class Worker:
         chunk, good, bad = prepared.chunk, prepared.good, prepared.bad
         scores = self._model.score_encoded(prepared.encoded, self._plan.batch_tokens)
         cut = (scores.question_cut > 0) | (scores.answer_cut > 0)
-        names = self._model.bundle.contributions
-        rows: list[Row] = []
-        places: list[int] = []
-        changed: set[str] = set()
-        replaced: set[str] = set()
-        start, rows_cut = 0, 0
-        for place, row, texts in good:
-            part = slice(start, start + len(texts.all))
-            start = part.stop
-            rows_cut += bool(cut[part].any())
-            scored = with_scores(row, texts, _part(scores, part), names, self._plan.additions)
-            if scored is not None:
-                rows.append(scored)
-                places.append(place)
-                new = {name for name in scored if name not in row or scored[name] is not row[name]}
-                changed |= new
-                replaced |= new & row.keys() - set(texts.columns.values())  # in those, some answers were left out
-        packed = self._output.pack(Rows(rows, chunk.table, places, changed, chunk.columns))
+        rows, replaced = self._scored(prepared, scores, self._plan.additions)
+        if good and not rows.rows:  # an output without rows has the columns that those would have
+            everything = replace(self._plan.additions, min_score=-sys.float_info.max)
+            rows = replace(rows, like=self._scored(prepared, scores, everything)[0])
+        packed = self._output.pack(rows)
         errors = b"".join(map(json_line, bad))
         return Done(
             chunk.source,
@@ -178,11 +166,25 @@ class Worker:
             packed,
             errors,
             len(good),
-            len(rows),
+            len(rows.rows),
             len(bad),
-            rows_cut,
-            frozenset(replaced),
+            sum(bool(cut[part].any()) for part in _parts(prepared)),
+            replaced,
         )
+
+    def _scored(self, prepared: Prepared, scores: Scores, additions: Additions) -> tuple[Rows, frozenset[str]]:
+        """Return the rows that are kept, and which of the columns that were read hold what was computed."""
+        chunk, rows, places = prepared.chunk, list[Row](), list[int]()
+        changed, replaced = set[str](), set[str]()
+        for (place, row, texts), part in zip(prepared.good, _parts(prepared), strict=True):
+            scored = with_scores(row, texts, _part(scores, part), self._model.bundle.contributions, additions)
+            if scored is not None:
+                rows.append(scored)
+                places.append(place)
+                new = {name for name in scored if name not in row or scored[name] is not row[name]}
+                changed |= new
+                replaced |= new & row.keys() - set(texts.columns.values())  # in those, some answers were left out
+        return Rows(rows, chunk.table, places, changed, chunk.columns), frozenset(replaced)
 
     def _read(self, record: Record, cells: bool) -> tuple[Row, Texts]:
         if record.row is None:
@@ -191,6 +193,14 @@ class Worker:
         if self._plan.additions.top_k is not None and "answers" not in texts.columns:
             raise InputError(f"columns are {names_of(record.row)}; allowed with top-k: answers")
         return record.row, texts
+
+
+def _parts(prepared: Prepared) -> Iterator[slice]:
+    """Yield where the scores of each good row are among all."""
+    start = 0
+    for _, _, texts in prepared.good:
+        yield slice(start, start + len(texts.all))
+        start += len(texts.all)
 
 
 def _part(scores: Scores, part: slice) -> Scores:

@@ -12,6 +12,19 @@ from prefmodel.commands import model_options
 from prefmodel.errors import InputError
 
 TOKEN_VARIABLE = "PREFMODEL_TOKEN"
+SETTINGS = {
+    "max_body_bytes": "--max-body",
+    "max_rows": "--max-rows",
+    "max_text_chars": "--max-chars",
+    "queue_tokens": "--queue",
+    "queue_bytes": "--queue-bytes",
+    "batch_tokens": "--batch",
+    "wait_ms": "--wait",
+    "request_seconds": "--timeout",
+    "body_seconds": "--body-timeout",
+    "shutdown_seconds": "--shutdown-timeout",
+}
+"""The option of each field of `Settings`."""
 
 
 @click.command()
@@ -43,21 +56,13 @@ def serve(host: str, port: int, workers: int, token_file: str | None, name: str 
     from prefmodel.server.run import Job, listen, run_here, run_workers
     from prefmodel.server.settings import Settings
 
-    given = {
-        "model_name": name or _name_of(options["model"]),
-        "token": _token(token_file),
-        "max_body_bytes": options["max_body"],
-        "max_rows": options["max_rows"],
-        "max_text_chars": options["max_chars"],
-        "queue_tokens": options["queue"],
-        "queue_bytes": options["queue_bytes"],
-        "batch_tokens": options["batch"],
-        "wait_ms": options["wait"],
-        "request_seconds": options["timeout"],
-        "body_seconds": options["body_timeout"],
-        "shutdown_seconds": options["shutdown_timeout"],
-    }
-    settings = Settings(**{field: value for field, value in given.items() if value is not None})
+    given = {field: options[option.removeprefix("--").replace("-", "_")] for field, option in SETTINGS.items()}
+    given |= {"model_name": name or _name_of(options["model"]), "token": _token(token_file)}
+    try:
+        settings = Settings(**{field: value for field, value in given.items() if value is not None})
+    except InputError as error:  # says the name of the field first
+        field, _, rest = str(error).partition(" ")
+        raise InputError(f"{SETTINGS.get(field, field)} {rest}") from None
     bundle = Bundle.open(options["model"], options["revision"], options["precision"])  # before any process starts
     threads = max(1, (options["threads"] or usable_cpus()) // workers)
     # The tokenizer's own threads; without a limit every worker would start one for each CPU.
