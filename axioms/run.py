@@ -23,7 +23,7 @@ from axioms.registry import Axiom, LabelAxiom
 from axioms.report import Tally, prepare, report_of, verdict, write_report
 from axioms.selection import select, selected_lines, write_lines
 from prefmodel.errors import InputError
-from prefmodel.files import format_of, sha256
+from prefmodel.files import check_not_read, format_of, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,14 @@ def build_file(
         say: is told what the user should know.
 
     Raises:
-        InputError: no pairs are built; an axiom of another package fails; or a language model's options are wrong.
+        InputError: `output` is one of the files; no pairs are built; an axiom of another package fails; or a language
+            model's options are wrong.
         FileFormatError: a file cannot be read or written.
         BundleError: a sentence encoder is not to be had.
         BudgetSpent, EndpointError: a language model answers no more. What is finished is kept, and nothing is written.
         MissingExtraError: a package is not installed.
     """
+    check_not_read(output, [*options.files, *options.exclude])
     plan = Plan(options.axioms, options.seed, options.split, options.duplicates == "near")
     if options.report:
         prepare(options.report)

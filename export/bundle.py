@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from prefmodel.cpus import usable_cpus
 from prefmodel.encoding import INT, EncodingConfig, PairEncoder
 from prefmodel.errors import FileFormatError, InputError, PrefModelError
 from prefmodel.evaluation import evaluate_pairs
-from prefmodel.files import check_new_folder, read_pairs
+from prefmodel.files import check_new_folder, put_folder, read_pairs
 from prefmodel.model import PreferenceModel
 from prefmodel.types import CONTRIBUTIONS, PreferencePair
 from training.length import Length
@@ -174,7 +173,7 @@ def export(
             (folder / GRAPHS["float32"]).unlink()
         facts["parity"] = {precision: result.to_dict() for precision, result in agreement.items()}
         write_manifest(folder, encoding, net.contributions, temperature, facts)
-        shutil.copytree(folder, out, dirs_exist_ok=True)
+        put_folder(folder, out)
     # From here on there is a bundle, whatever happens to what is said of it.
     served = next(p for p in GRAPHS if p in precisions)
     say(f"{out} can be served; measuring it on {len(pairs.test)} held-out pairs for its card")
@@ -369,7 +368,10 @@ def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
         distil = {**distil, "teachers": [Path(name).name for name in distil.get("teachers", ())]}
     train = {**recipe["train"], "blend_base": _without_place(recipe["train"].get("blend_base", ""))}
     recipe = {**recipe, "base": base, "train": train, "distil": distil}
-    before = _facts(run["base_run"], checkpoint) if run.get("base_run") else run.get("base_bundle")
+    before, blended = (
+        _facts(run[f"{name}_run"], checkpoint) if run.get(f"{name}_run") else run.get(f"{name}_bundle")
+        for name in ("base", "blend_base")
+    )
     return {
         "base": base,
         "base_sha256": run.get("base_sha256"),
@@ -382,4 +384,5 @@ def _facts(run: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
         "hours": round(run["seconds"] / 3600, 2),
         "device": run["device"],
         **({"before": before} if before else {}),
+        **({"blended_with": blended} if blended else {}),
     }

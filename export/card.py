@@ -191,6 +191,20 @@ def _stages(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*(_stages(before) if before else ()), facts]
 
 
+def _learned(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the facts of all trainings that are in a model's weights: its own, and those of `train.blend_base`."""
+    found: list[Mapping[str, Any]] = []
+    for stage in _stages(facts):
+        others = _learned(stage["blended_with"]) if stage.get("blended_with") else []
+        found += [one for one in (*others, stage) if one not in found]
+    return found
+
+
+def trained_on(facts: Mapping[str, Any]) -> set[str]:
+    """Return the SHA-256 of each file that a model was trained on, by what its bundle records."""
+    return {entry["sha256"] for stage in _learned(facts) for entry in stage.get("data") or ()}
+
+
 def _origin(facts: Mapping[str, Any]) -> str:
     first, *more = _stages(facts)
     text = f"## How it came to be\n\nStarting point: `{first.get('base')}`."
@@ -207,6 +221,8 @@ def _training(facts: Mapping[str, Any]) -> str:
     blend = train.get("blend", 1)
     whence = f"`{train['blend_base']}`" if train.get("blend_base") else "before"
     kept = f" The weights are {blend:g} of the way from {whence} to after it." if blend < 1 else ""
+    if blended := facts.get("blended_with"):
+        kept += "".join(f" That model was trained for {_training(s)}" for s in _stages(blended) if "updates" in s)
     return (
         f"{facts['updates']} updates of {train['step_pairs']} pairs with a {loss} loss,"
         f" peak learning rate {train['learning_rate']:g}, in {facts['hours']} hours ({facts['device']})."
@@ -215,7 +231,7 @@ def _training(facts: Mapping[str, Any]) -> str:
 
 
 def _data(facts: Mapping[str, Any]) -> str:
-    stages = _stages(facts)
+    stages = _learned(facts)
     files = {entry["file"]: entry for stage in stages for entry in stage.get("data") or ()}
     if not files:
         return ""
@@ -230,7 +246,7 @@ def _data(facts: Mapping[str, Any]) -> str:
 
 
 def _pairs(facts: Mapping[str, Any]) -> str:
-    stages = [stage.get("pairs") or {} for stage in _stages(facts)]
+    stages = [stage.get("pairs") or {} for stage in _learned(facts)]
     axioms = sorted({axiom for pairs in stages for axiom in pairs})
     if not axioms:
         return ""

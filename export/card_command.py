@@ -6,9 +6,12 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from prefmodel.bundle import Bundle
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -47,10 +50,12 @@ def card(
     from export.card import Measured, card
     from prefmodel.bundle import Bundle
     from prefmodel.commands import print_text
-    from prefmodel.files import whole_file
+    from prefmodel.files import check_not_read, whole_file
 
+    check_not_read(output, [path for path in (probes, invariance, ablation, speed, notes) if path is not None])
+    bundle = Bundle.open(model)
     measured = Measured(
-        results=None if evaluation is None else _results(evaluation / "results.json"),
+        results=None if evaluation is None else _results(evaluation / "results.json", bundle),
         evaluation=None if evaluation is None else _read(evaluation / "results.md"),
         probes=_read(probes),
         invariance=_read(invariance),
@@ -58,15 +63,16 @@ def card(
         speed=_read(speed),
         notes=_sections(_read(notes) or ""),
     )
-    written = card(Bundle.open(model), measured)
+    written = card(bundle, measured)
     with whole_file(output) as temporary:
         temporary.write_text(written, encoding="utf-8", errors="replace")
     print_text(str(output))
 
 
-def _results(path: Path) -> dict[str, Any]:
-    """Return what `evaluate` wrote, as far as the card needs it."""
-    from prefmodel.errors import FileFormatError
+def _results(path: Path, bundle: Bundle) -> dict[str, Any]:
+    """Return what `evaluate` wrote of a bundle, on files that it was not trained on, as far as the card needs it."""
+    from export.card import trained_on
+    from prefmodel.errors import FileFormatError, InputError
 
     try:
         results = json.loads(_read(path) or "")
@@ -79,6 +85,14 @@ def _results(path: Path) -> dict[str, Any]:
         missing = [fact for fact in ("pairs", "accuracy", "gpt4") if not isinstance(file, dict) or fact not in file]
         if missing:
             raise FileFormatError(f"{path}: no {missing[0]} of {name!r}; allowed: what `prefmodel evaluate` wrote")
+    about = results.get("about") or {}
+    graph = ((about.get("models") or {}).get("model") or {}).get("graph") or {}
+    if graph and graph.get("sha256") not in {file["sha256"] for file in bundle.info["files"].values()}:
+        raise InputError(f"{path}: is of another model; allowed: an evaluation of {bundle.folder}")
+    learned = trained_on(bundle.info["training"])
+    for name, file in (about.get("files") or {}).items():
+        if file.get("sha256") in learned:
+            raise InputError(f"{path}: {name} was trained on; allowed: an evaluation of files that were not")
     return dict(results)
 
 
@@ -88,9 +102,12 @@ def _read(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}; allowed: a text file that the command wrote") from None
+    if not text.strip():
+        raise InputError(f"{path} is empty; allowed: a text file that the command wrote")
+    return text
 
 
 def _with_pictures(path: Path, card: Path, pictures: Path) -> str:

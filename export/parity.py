@@ -98,7 +98,8 @@ def parity(torch_scores: FLOAT, graph_scores: FLOAT, temperature: float) -> Pari
 def check_pairs(pairs: int) -> None:
     """Raise PrefModelError if so few pairs cannot tell whether a reduced-precision graph is close."""
     if pairs < SMALLEST:
-        raise PrefModelError(f"parity is measured on {pairs} pairs; allowed: at least {SMALLEST}")
+        allowed = f"at least {SMALLEST}, or --precision float32 alone"
+        raise PrefModelError(f"parity is measured on {pairs} pairs; allowed: {allowed}")
 
 
 def check(result: Parity, precision: str = "int8") -> None:

@@ -21,7 +21,7 @@ from prefmodel.bundle import Bundle
 from prefmodel.bundle_files import GRAPHS, TOKENIZER_SETTINGS, TORCH
 from prefmodel.encoding import INT
 from prefmodel.errors import BundleError, InputError, one_line
-from prefmodel.files import check_new_folder
+from prefmodel.files import check_new_folder, put_folder
 from prefmodel.graph import check_graph
 from prefmodel.model import PreferenceModel
 from prefmodel.types import CONTRIBUTIONS, LENGTH
@@ -99,7 +99,7 @@ def unpack(
         for name in ("tokenizer.json", TOKENIZER_SETTINGS):
             if (opened.folder / name).is_file():
                 shutil.copyfile(opened.folder / name, made / name)
-        shutil.copytree(made, out, dirs_exist_ok=True)
+        put_folder(made, out)
     settings = ", ".join(f"{name} = {getattr(opened.encoding, name)}" for name in ("max_tokens", "question_tokens"))
     say(f"read from the {'weights for torch' if kept else f'{chosen} graph'}")
     say(f"the bundle reads inputs with [encoding] {settings}; write that in the recipe")

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -127,6 +128,35 @@ def check_new_folder(out: str | Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"output is {out}, which exists; allowed: a new folder")
     check_above("output", out)
+
+
+def put_folder(made: Path, out: Path) -> None:
+    """Copy what is in a folder to a new one, or an empty one, which appears whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    try:
+        part.mkdir()  # and not with the rights of `made`, which may be a temporary folder of one user
+        for path in made.iterdir():
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, part / path.name)
+        if out.exists():
+            out.rmdir()
+        os.replace(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def check_not_read(output: str | Path, read: Iterable[str | Path]) -> None:
+    """Raise InputError when a file that is to be written is one of those that are read, by whatever name.
+
+    >>> check_not_read("pairs.jsonl", ["./pairs.jsonl"])
+    Traceback (most recent call last):
+    prefmodel.errors.InputError: output is pairs.jsonl, which is read, too; allowed: another name
+    """
+    out = Path(output)
+    for path in map(Path, read):
+        if path.resolve() == out.resolve() or (path.exists() and out.exists() and path.samefile(out)):
+            raise InputError(f"output is {output}, which is read, too; allowed: another name")
 
 
 def check_above(name: str, folder: str | Path) -> None:

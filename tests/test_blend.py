@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import BertForSequenceClassification
 
 from tests.small_base import write_base
 from tests.small_run import BAD, GOOD, NOISE, small_run, weights
@@ -44,6 +45,11 @@ def test_weights_between_another_model_and_what_was_learned(small, tmp_path):
     assert whole.keys() == began.keys() | heads
     recorded = json.loads((tmp_path / "mixed" / "run.json").read_text())["recipe"]
     assert recorded["train"]["blend_base"] == str(other)
+    on_it = small.variant("on", epochs=1, blend=0.75, blend_base=str(tmp_path / "mixed")).train(tmp_path / "on")
+    assert on_it.exit_code == 0, on_it.stderr
+    record = json.loads((tmp_path / "on" / "run.json").read_text())
+    assert record["blend_base_run"]["recipe"] == recorded
+    assert len(record["blend_base_sha256"]) == 64
     named = small.variant("named", epochs=1, blend=0.75).train(tmp_path / "named", "--blend-base", other)
     assert named.exit_code == 0
     assert all(torch.equal(found[name], weight) for name, weight in weights(tmp_path / "named").items())
@@ -62,8 +68,15 @@ def test_another_model_that_does_not_fit_is_refused_before_the_run(small, tmp_pa
         refused.stderr,
     )
     assert not (tmp_path / "run" / "log.jsonl").exists()
+    fewer = write_base(tmp_path / "fewer", [" ".join((*GOOD, *BAD, *NOISE))])
+    BertForSequenceClassification.from_pretrained(fewer, num_hidden_layers=1).save_pretrained(fewer)
+    refused = small.variant("fewer", blend=0.5, blend_base=str(fewer)).train(tmp_path / "run")
+    told = r"train.blend_base is '.*fewer', which lacks .*layer.1.*; allowed: a model with the layers of the base\n$"
+    assert re.search(told, refused.stderr)
     missing = small.variant("missing", blend=0.5, blend_base=str(tmp_path / "none")).train(tmp_path / "run2")
     assert missing.exit_code == 1
-    assert str(tmp_path / "none") in missing.stderr.splitlines()[-1]
+    assert f"error: train.blend_base: {tmp_path / 'none'}: cannot be loaded" in missing.stderr.splitlines()[-1]
+    blank = small.variant("blank", blend=0.5, blend_base=" ").train(tmp_path / "run2")
+    assert blank.stderr.endswith("train.blend_base is blank; allowed: a folder, a name on the Hub, or none\n")
     whole = small.variant("whole", blend_base=str(larger)).train(tmp_path / "run3")
     assert whole.stderr.endswith("train.blend is 1 with train.blend_base; allowed: below 1, or no train.blend_base\n")

@@ -119,6 +119,26 @@ def test_what_cannot_be_read_is_told(card, printed):
     assert not (printed / "card.md").exists()
 
 
+def test_results_of_another_model_or_on_what_was_trained_on_are_refused(run, card, printed, copied_bundle):
+    options = ("--evaluation", printed / "report")
+    manifest = copied_bundle / "prefmodel.json"
+    info = json.loads(manifest.read_text())
+    results = json.loads((printed / "report" / "results.json").read_text())
+    read = {"file": "people.jsonl", "licence": "CC0", "sha256": results["about"]["files"]["people"]["sha256"]}
+    info["training"] = {"base": "some/start", "before": {"base": "some/start", "data": [read]}}
+    manifest.write_text(json.dumps(info))
+    refused = run("card", "-o", printed / "card.md", *options, model=copied_bundle)
+    fails(refused, "results.json: people was trained on; allowed: an evaluation of files that were not")
+    results["about"]["models"]["model"]["graph"]["sha256"] = "0" * 64
+    (printed / "report" / "results.json").write_text(json.dumps(results))
+    fails(card(*options), "results.json: is of another model; allowed: an evaluation of ")
+    (printed / "empty.md").write_text("\n")
+    fails(card("--probes", printed / "empty.md"), "empty.md is empty; allowed: ")
+    notes = printed / "notes.md"
+    fails(card("--notes", notes, "-o", notes), f"output is {notes}, which is read, too; allowed: another name")
+    assert "It is tiny." in notes.read_text()
+
+
 def test_a_model_that_was_trained_twice_tells_of_both(run, copied_bundle, tmp_path):
     """Files, pairs and updates of the run behind its base count as well."""
 
@@ -147,3 +167,12 @@ def test_a_model_that_was_trained_twice_tells_of_both(run, copied_bundle, tmp_pa
     assert "| second.jsonl |" in text
     assert "was trained on: eval.jsonl.\n" in text  # both trainings left it out
     assert "| human | 9 | 5 |\n| relevance | 40 | 0 |" in text
+    # What the model behind train.blend_base was trained on is in the weights as well.
+    other = training("third.jsonl", 8, [], human=3) | {"base": "some/start"}
+    info["training"]["blended_with"] = other
+    (copied_bundle / "prefmodel.json").write_text(json.dumps(info))
+    assert run("card", "-o", tmp_path / "card.md", model=copied_bundle).exit_code == 0
+    text = ModelCard.load(tmp_path / "card.md").text
+    assert "to after it. That model was trained for 8 updates" in text
+    assert "| third.jsonl |" in text
+    assert "was trained on: none.\n" in text

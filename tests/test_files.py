@@ -1,5 +1,7 @@
 import gzip
 import json
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from prefmodel.errors import FileFormatError
 from prefmodel.files import (
     FORMATS,
+    put_folder,
     read_pairs,
     read_rows,
     read_threads,
@@ -17,6 +20,7 @@ from prefmodel.files import (
     write_threads,
 )
 from prefmodel.types import PRINCIPLES, ROLES, Answer, Message, PreferencePair, Thread
+from tests.killed import alone, killed_at
 
 text = st.text(max_size=20)
 number = st.integers(-(2**40), 2**40)
@@ -236,3 +240,27 @@ def test_rows_that_do_not_fit_one_schema(tmp_path):
     rows = [{"question": "text"}, {"question": [{"role": "user", "content": "text"}]}]
     with pytest.raises(FileFormatError, match="do not fit one Parquet schema"):
         write_rows(tmp_path / "rows.parquet", rows)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="makes copies of a process to kill them")
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    assert alone(put_and_kill, tmp_path) == ["whole"]
+
+
+def put_and_kill(folder):
+    """Print what is there after kills at each instant, where anything is."""
+    found, ended, instant = set(), False, 0
+    made = Path(folder) / "made"
+    (made / "onnx").mkdir(parents=True)
+    for name in ("onnx/graph", "config"):
+        (made / name).write_text(name)
+    while not ended:
+        instant += 1
+        out = Path(folder) / str(instant)
+        ended = killed_at(instant, lambda out=out: put_folder(made, out))
+        if out.exists():
+            found.add("whole" if (out / "onnx/graph").read_text() + (out / "config").read_text() else "part")
+        else:
+            put_folder(made, out)
+    assert instant > 4
+    print(json.dumps(sorted(found)))

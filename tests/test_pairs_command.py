@@ -131,9 +131,20 @@ def test_progress_is_told_now_and_then(run, tmp_path, threads, monkeypatch):
     assert result.stderr.splitlines()[:3] == lines
 
 
-def test_the_input_may_be_the_output(run, threads):
-    assert run(threads, "-o", threads, "--axioms", "relevance").exit_code == 0
-    assert list(read_pairs(threads)) == list(build_pairs(library(), [], ["relevance"]))
+@pytest.mark.parametrize("how", ["as it is", "by a link", "to leave out"])
+def test_what_is_read_is_not_overwritten(run, threads, tmp_path, how):
+    """Threads cannot be made again from the pairs."""
+    before, out = threads.read_bytes(), threads
+    more = [threads, "--exclude", tmp_path / "eval.jsonl"]
+    write_threads(tmp_path / "eval.jsonl", library()[:1])
+    if how == "by a link":
+        out = tmp_path / "other.jsonl"
+        out.symlink_to(threads)
+    elif how == "to leave out":
+        out = tmp_path / "eval.jsonl"
+    kept = out.read_bytes()
+    fails(run(*more, "-o", out, "--axioms", "relevance"), f"output is {out}, which is read, too; allowed: another name")
+    assert (threads.read_bytes(), out.read_bytes()) == (before, kept)
 
 
 def test_the_list_of_axioms(run):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForSequenceClassification,
@@ -258,6 +259,29 @@ def test_a_foreign_folder_is_refused(small, tmp_path):
     fails(small.train(tmp_path / "notes.txt"), "notes.txt; allowed: a folder")
     fails(small.train(tmp_path / "notes.txt" / "run"), f"but {tmp_path / 'notes.txt'} is a file; allowed: a new")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_base_that_changed_is_no_base_to_go_on_from(small, tmp_path):
+    base, out = tmp_path / "base", tmp_path / "run"
+    shutil.copytree(small.folder / "base", base)
+    assert small.train(out, "--base", base, "--max-steps", 2).exit_code == 0
+    file = base / "model.safetensors"
+    kept = file.read_bytes()
+    save_file({name: 2 * weight for name, weight in load_file(file).items()}, file, {"format": "pt"})
+    refused = small.train(out, "--base", base, "--max-steps", 2)
+    fails(refused, "base has other weights than when the run began; allowed: the same")
+    file.write_bytes(kept)
+    assert small.train(out, "--base", base, "--max-steps", 2).exit_code == 0
+
+
+def test_one_process_trains_in_a_folder(small, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    with FileLock(out / "lock"):
+        refused = small.train(out)
+        assert refused.stderr.endswith(f"error: output is {out}, where another process trains; allowed: a new folder\n")
+    assert small.train(out, "--max-steps", 2).exit_code == 0  # what a kill leaves of the lock is no hindrance
+    assert not (out / "lock").exists()
 
 
 def test_a_base_that_is_not_there_leaves_no_folder(small, tmp_path):

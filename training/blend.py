@@ -41,6 +41,11 @@ def check_shapes(net: PreferenceNet, other: PreferenceNet, name: str) -> None:
     wanted, found = _shapes(net), _shapes(other)
     if wanted != found:
         part = next(part for part in sorted(wanted | found) if wanted.get(part) != found.get(part))
+        if part not in wanted or part not in found:
+            only = "lacks" if part in wanted else "has, unlike the base,"
+            raise InputError(
+                f"train.blend_base is {name!r}, which {only} {part}; allowed: a model with the layers of the base"
+            )
         raise InputError(
             f"train.blend_base is {name!r}, whose {part} has the shape {found.get(part)};"
             f" allowed: {wanted.get(part)}, as in the base"

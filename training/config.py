@@ -222,6 +222,8 @@ class TrainConfig:
             raise InputError("train.freeze_embeddings is false with train.alike; allowed: true, or no train.alike")
         if self.blend > 1:
             raise InputError(f"train.blend is {self.blend}; allowed: 0 to 1")
+        if self.blend_base and not self.blend_base.strip():
+            raise InputError("train.blend_base is blank; allowed: a folder, a name on the Hub, or none")
         if self.blend_base and self.blend == 1:
             raise InputError("train.blend is 1 with train.blend_base; allowed: below 1, or no train.blend_base")
         counts = ("epochs", "step_pairs", "batch_tokens", "eval_every", "save_every")

@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from prefmodel.bundle_files import MANIFEST
 from prefmodel.errors import BundleError
 from prefmodel.types import CONTRIBUTIONS, LENGTH
 from training.length import Length, to_tensor
@@ -269,7 +270,9 @@ def _load(base: str | Path) -> tuple[Any, set[str]]:
     try:
         model, missing = load_classifier(base)
     except Exception as error:  # of transformers, of safetensors, of the Hub: no common base
-        raise BundleError(f"{base}: cannot be loaded as a model: {_one_line(error)}") from None
+        is_bundle = (Path(base) / MANIFEST).is_file()
+        hint = f"; `prefmodel unpack {base} -o FOLDER` makes a checkpoint of a bundle" if is_bundle else ""
+        raise BundleError(f"{base}: cannot be loaded as a model: {_one_line(error)}{hint}") from None
     model.config.problem_type = None
     model.config.id2label = {0: "score"}
     model.config.label2id = {"score": 0}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from prefmodel.errors import InputError
 from prefmodel.files import check_above, read_pairs, whole_file, write_pairs
@@ -17,6 +20,7 @@ from training.recipe import Recipe
 RECIPE, DATA, LOG, RESULT, BEST, OLD = "recipe.json", "data.json", "log.jsonl", "run.json", "best", "best.old"
 BUNDLE_TRAINING = "bundle-training.json"
 """What a bundle recorded of its training, in a checkpoint that was read out of it."""
+LOCK = "lock"
 DISTIL = "distil"
 """Folder of the teachers' scores; all that there is of a run that was stopped while it made them."""
 PAIRS = {"train": "pairs/train.jsonl.gz", "dev": "heldout/dev.jsonl.gz", "test": "heldout/test.jsonl.gz"}
@@ -50,8 +54,33 @@ class RunFolder:
         if (self.path / RECIPE).exists():
             if (self.path / RECIPE).read_text() != self._recipe:
                 raise InputError(f"output is {path}, where a run with another recipe began; allowed: a new folder")
-        elif self.path.exists() and any(path.name != DISTIL for path in self.path.iterdir()):
+        elif self.path.exists() and any(path.name not in (DISTIL, LOCK) for path in self.path.iterdir()):
             raise InputError(f"output is {path}, which is not empty; allowed: a new folder")
+
+    @contextmanager
+    def held(self, main: bool) -> Iterator[None]:
+        """Keep other runs from training in this folder; of a run's processes the main one does.
+
+        Raises:
+            InputError: another run does.
+        """
+        if not main:
+            yield
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"output is {self.path}, where another process trains; allowed: a new folder") from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open files
+                (self.path / LOCK).unlink()
+            lock.release()
+            with suppress(OSError):  # there is a run in it
+                self.path.rmdir()
 
     def begin(self, run: RunData) -> None:
         """Write the recipe, the facts of the data and the pairs."""

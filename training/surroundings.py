@@ -24,15 +24,13 @@ def surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict
     """Return the facts as JSON values.
 
     `base_run` is the record of the base's own run, or None; `base_bundle` what a bundle says of its training from which
-    the base was read, or None.
+    the base was read, or None. The same of `train.blend_base`, if there is one.
     """
-    weights = Path(recipe.base) / "model.safetensors"
     return {
         "base": recipe.base,
-        "base_sha256": sha256(weights) if weights.is_file() else None,
         "base_revision": getattr(net.config, "_commit_hash", None),
-        "base_run": _record(Path(recipe.base) / RESULT, {"recipe", "data", "updates", "seconds", "device"}),
-        "base_bundle": _record(Path(recipe.base) / BUNDLE_TRAINING, set()),
+        **_learned("base", recipe.base),
+        **(_learned("blend_base", recipe.train.blend_base) if recipe.train.blend_base else {}),
         "seed": recipe.seed,
         "device": place.device.type,
         "processes": place.num_processes,
@@ -42,6 +40,25 @@ def surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def weights_of(recipe: Recipe) -> dict[str, str | None]:
+    """Return the SHA-256 of the weights of base and `train.blend_base`, None where they are in no folder."""
+    places = {"base": recipe.base, "train.blend_base": recipe.train.blend_base}
+    return {name: _sha256(place) for name, place in places.items() if place}
+
+
+def _sha256(place: str) -> str | None:
+    weights = Path(place) / "model.safetensors"
+    return sha256(weights) if weights.is_file() else None
+
+
+def _learned(name: str, place: str) -> dict[str, Any]:
+    return {
+        f"{name}_sha256": _sha256(place),
+        f"{name}_run": _record(Path(place) / RESULT, {"recipe", "data", "updates", "seconds", "device"}),
+        f"{name}_bundle": _record(Path(place) / BUNDLE_TRAINING, set()),
     }
 
 

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from tqdm import tqdm
 
 from prefmodel.encoding import PairEncoder
-from prefmodel.errors import InputError, PrefModelError, one_line
+from prefmodel.errors import BundleError, InputError, PrefModelError, one_line
 from prefmodel.types import PreferencePair
 from training import data
 from training.alike import read_alike, told_apart
@@ -34,7 +34,7 @@ from training.recipe import Recipe
 from training.resume import Progress, discard_state, load_state, save_state, settle, tensors_of
 from training.run_folder import BEST, RunFolder, stopped_recipe
 from training.step_net import Scores
-from training.surroundings import surroundings
+from training.surroundings import surroundings, weights_of
 from training.watch import TrainingStopped, Watch
 
 DEV_SAMPLE = 60
@@ -122,6 +122,10 @@ class Run:
 
     def train(self, max_steps: int | None) -> Path:
         """Make the updates that are left, or `max_steps` of them; then leave the result behind."""
+        with self.folder.held(self.place.is_main_process):
+            return self._train(max_steps)
+
+    def _train(self, max_steps: int | None) -> Path:
         run = self._data()
         pairs, equal = data.encode(run.train, self.encoder, self.recipe.objective)
         if not pairs:
@@ -157,10 +161,16 @@ class Run:
         """Return the pairs: those of the folder, or new ones, which the main process builds and all read."""
         if self.place.is_main_process:
             run, files = self.folder.begun(), self._data_folder
+            weights = weights_of(self.recipe)
+            began = weights if run is None else run.report.get("weights", weights)  # earlier versions wrote none
+            if changed := [name for name in weights if weights[name] != began.get(name)]:
+                raise InputError(f"{changed[0]} has other weights than when the run began; allowed: the same")
             if run is not None and files is not None:
                 data.check_same_files(run, self.recipe.data, files, self.folder.path, self.recipe.distil.threads)
             elif run is None and files is not None:
-                self.folder.begin(self._built(files))
+                built = self._built(files)
+                built.report["weights"] = weights
+                self.folder.begin(built)
             elif run is None:
                 raise InputError(f"--resume is {self.folder.path}, where no pairs are yet; allowed: RECIPE and --data")
             settle(self.folder.path)
@@ -289,7 +299,10 @@ class Run:
         blend(net, back, self.options.blend, heads=not other)
 
     def _blend_base(self) -> PreferenceNet:
-        net = PreferenceNet.from_base(self.options.blend_base)
+        try:
+            net = PreferenceNet.from_base(self.options.blend_base)
+        except BundleError as error:
+            raise BundleError(f"train.blend_base: {error}") from None
         read_alike(net, load_tokenizer(self.recipe.base), self.options.alike)
         return net
 
