@@ -246,11 +246,14 @@ def _data(facts: Mapping[str, Any]) -> str:
 
 
 def _pairs(facts: Mapping[str, Any]) -> str:
-    stages = [stage.get("pairs") or {} for stage in _learned(facts)]
+    own = _stages(facts)
+    others = [stage for stage in _learned(facts) if stage not in own]
+    stages = [stage.get("pairs") or {} for stage in (*own, *others)]
     axioms = sorted({axiom for pairs in stages for axiom in pairs})
     if not axioms:
         return ""
-    heading = ["axiom", "pairs", *(f"in training {number}" for number in range(2, len(stages) + 1))]
+    heading = ["axiom", "pairs", *(f"in training {number}" for number in range(2, len(own) + 1))]
+    heading += ["behind `train.blend_base`"] * len(others)
     rows = [[axiom, *(pairs.get(axiom, 0) for pairs in stages)] for axiom in axioms]
     return "## Training pairs\n\n" + table(heading, rows) + "\n"
 

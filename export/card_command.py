@@ -52,7 +52,8 @@ def card(
     from prefmodel.commands import print_text
     from prefmodel.files import check_not_read, whole_file
 
-    check_not_read(output, [path for path in (probes, invariance, ablation, speed, notes) if path is not None])
+    reports = [evaluation / name for name in ("results.json", "results.md")] if evaluation else []
+    check_not_read(output, [*reports, *filter(None, (probes, invariance, ablation, speed, notes))])
     bundle = Bundle.open(model)
     measured = Measured(
         results=None if evaluation is None else _results(evaluation / "results.json", bundle),

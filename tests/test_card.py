@@ -137,6 +137,7 @@ def test_results_of_another_model_or_on_what_was_trained_on_are_refused(run, car
     notes = printed / "notes.md"
     fails(card("--notes", notes, "-o", notes), f"output is {notes}, which is read, too; allowed: another name")
     assert "It is tiny." in notes.read_text()
+    fails(card(*options, "-o", printed / "report" / "results.md"), "results.md, which is read, too")
 
 
 def test_a_model_that_was_trained_twice_tells_of_both(run, copied_bundle, tmp_path):
@@ -175,4 +176,6 @@ def test_a_model_that_was_trained_twice_tells_of_both(run, copied_bundle, tmp_pa
     text = ModelCard.load(tmp_path / "card.md").text
     assert "to after it. That model was trained for 8 updates" in text
     assert "| third.jsonl |" in text
+    assert "| axiom | pairs | in training 2 | behind `train.blend_base` |" in text
+    assert "| human | 9 | 5 | 3 |\n| relevance | 40 | 0 | 0 |" in text
     assert "was trained on: none.\n" in text

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from prefmodel.errors import InputError
-from training.model import PreferenceNet
+from prefmodel.errors import BundleError, InputError
+from training.alike import read_alike
+from training.model import PreferenceNet, load_tokenizer
+from training.recipe import Recipe
 
 
 def blend(net: PreferenceNet, other: PreferenceNet, share: float, heads: bool = True) -> None:
@@ -34,6 +36,20 @@ def blend(net: PreferenceNet, other: PreferenceNet, share: float, heads: bool = 
         for name, weight in net.named_parameters():  # each once: the heads have two names
             if id(weight) not in fixed:
                 weight.copy_(torch.lerp(weights[name].to(weight), weight, share))
+
+
+def blend_base(recipe: Recipe) -> PreferenceNet:
+    """Return the model that `train.blend_base` names, with the words of `train.alike` alike; draws random numbers.
+
+    Raises:
+        BundleError: it cannot be loaded.
+    """
+    try:
+        net = PreferenceNet.from_base(recipe.train.blend_base)
+    except BundleError as error:
+        raise BundleError(f"train.blend_base: {error}") from None
+    read_alike(net, load_tokenizer(recipe.base), recipe.train.alike)
+    return net
 
 
 def check_shapes(net: PreferenceNet, other: PreferenceNet, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from prefmodel.errors import InputError
 from prefmodel.files import sha256
 from training.model import PreferenceNet
 from training.recipe import Recipe
@@ -29,8 +31,8 @@ def surroundings(recipe: Recipe, net: PreferenceNet, place: Accelerator) -> dict
     return {
         "base": recipe.base,
         "base_revision": getattr(net.config, "_commit_hash", None),
-        **_learned("base", recipe.base),
-        **(_learned("blend_base", recipe.train.blend_base) if recipe.train.blend_base else {}),
+        **_origin("base", recipe.base),
+        **(_origin("blend_base", recipe.train.blend_base) if recipe.train.blend_base else {}),
         "seed": recipe.seed,
         "device": place.device.type,
         "processes": place.num_processes,
@@ -49,12 +51,19 @@ def weights_of(recipe: Recipe) -> dict[str, str | None]:
     return {name: _sha256(place) for name, place in places.items() if place}
 
 
+def check_same_weights(weights: Mapping[str, str | None], began: Mapping[str, str | None]) -> None:
+    """Raise InputError where what `weights_of` gives is not what it gave when a run began."""
+    if changed := [name for name in weights if weights[name] != began.get(name)]:
+        raise InputError(f"{changed[0]} has other weights than when the run began; allowed: the same")
+
+
 def _sha256(place: str) -> str | None:
     weights = Path(place) / "model.safetensors"
     return sha256(weights) if weights.is_file() else None
 
 
-def _learned(name: str, place: str) -> dict[str, Any]:
+def _origin(name: str, place: str) -> dict[str, Any]:
+    """Return which weights are in a folder, and the records of how they were trained."""
     return {
         f"{name}_sha256": _sha256(place),
         f"{name}_run": _record(Path(place) / RESULT, {"recipe", "data", "updates", "seconds", "device"}),

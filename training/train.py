@@ -18,11 +18,11 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from tqdm import tqdm
 
 from prefmodel.encoding import PairEncoder
-from prefmodel.errors import BundleError, InputError, PrefModelError, one_line
+from prefmodel.errors import InputError, PrefModelError, one_line
 from prefmodel.types import PreferencePair
 from training import data
 from training.alike import read_alike, told_apart
-from training.blend import blend, check_shapes
+from training.blend import blend, blend_base, check_shapes
 from training.ctrl_c import CtrlC
 from training.engine import Engine, accelerator
 from training.left_behind import write_results
@@ -34,7 +34,7 @@ from training.recipe import Recipe
 from training.resume import Progress, discard_state, load_state, save_state, settle, tensors_of
 from training.run_folder import BEST, RunFolder, stopped_recipe
 from training.step_net import Scores
-from training.surroundings import surroundings, weights_of
+from training.surroundings import check_same_weights, surroundings, weights_of
 from training.watch import TrainingStopped, Watch
 
 DEV_SAMPLE = 60
@@ -101,7 +101,7 @@ class Run:
             self.say(f"train.alike: no token of their own, and so told apart still: {', '.join(apart)}")
         if recipe.train.blend_base:  # lest a run ends in a model that does not fit
             with torch.random.fork_rng():
-                check_shapes(self.net, self._blend_base(), recipe.train.blend_base)
+                check_shapes(self.net, blend_base(recipe), recipe.train.blend_base)
         _check_length(self.net, recipe.encoding.max_tokens)
         goal = recipe.objective
         self._masking = (
@@ -162,9 +162,7 @@ class Run:
         if self.place.is_main_process:
             run, files = self.folder.begun(), self._data_folder
             weights = weights_of(self.recipe)
-            began = weights if run is None else run.report.get("weights", weights)  # earlier versions wrote none
-            if changed := [name for name in weights if weights[name] != began.get(name)]:
-                raise InputError(f"{changed[0]} has other weights than when the run began; allowed: the same")
+            check_same_weights(weights, weights if run is None else run.report.get("weights", weights))
             if run is not None and files is not None:
                 data.check_same_files(run, self.recipe.data, files, self.folder.path, self.recipe.distil.threads)
             elif run is None and files is not None:
@@ -295,16 +293,8 @@ class Run:
         """Move the weights of a network back towards those that the run began with, or of `train.blend_base`."""
         other = bool(self.options.blend_base)
         with torch.random.fork_rng():  # what starts at random must not draw from the run's numbers
-            back = self._blend_base() if other else self._begin()
+            back = blend_base(self.recipe) if other else self._begin()
         blend(net, back, self.options.blend, heads=not other)
-
-    def _blend_base(self) -> PreferenceNet:
-        try:
-            net = PreferenceNet.from_base(self.options.blend_base)
-        except BundleError as error:
-            raise BundleError(f"train.blend_base: {error}") from None
-        read_alike(net, load_tokenizer(self.recipe.base), self.options.alike)
-        return net
 
     def _write_model(self, net: PreferenceNet, folder: Path) -> None:
         net.save(folder)

@@ -29,7 +29,7 @@ class Columns:
     `answers`, both `chosen` and `rejected`, or the last of `messages` if it is the assistant's. Questions are text or
     messages with role and content. Answers are text, messages of which the last is the assistant's, or, in `answers`,
     objects with `text`. Where `chosen` and `rejected` are whole dialogues, what they begin with alike is the question.
-    In CSV and TSV `answers` and messages, in whatever column, are JSON.
+    In CSV and TSV `answers` and messages, in whatever column, are JSON, and an empty cell is no value.
 
     Args:
         question: column of the question.
